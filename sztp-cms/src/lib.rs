@@ -1,1 +1,29 @@
+//! CMS (RFC 5652), keys, and X.509 path validation (RFC 5280) as Secure Zero Touch Provisioning
+//! (RFC 8572) uses them.
+//!
+//! Bytes become [`SignedData`], which is well-formed but not believed; [`SignedData::verify`] turns
+//! it into [`VerifiedContent`], the only type whose content may be acted on. Nothing here does I/O
+//! or reads a clock: the time is an argument. What the content means (YANG, JSON) is left to
+//! `sztp-voucher` and `sztp-core`.
+
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod algorithm;
+mod backend;
+mod ber;
+mod certificate;
+mod content_info;
+mod issue;
+mod key;
+mod limits;
+pub mod oids;
+mod path;
+mod pem;
+mod rule;
+#[cfg(feature = "rustls")]
+mod rustls_verifier;
+mod server_name;
+mod signed_data;
+mod time;
+
