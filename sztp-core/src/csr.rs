@@ -1,1 +1,174 @@
-//! (to come)
+//! Certificate signing requests within bootstrapping (RFC 9646 §3): what a device can do, and what
+//! a server asks for.
+
+use serde_json::{Map, Value, json};
+use sztp_voucher::yang::{self, Encoding, Fields, Options, YangError, encode_binary};
+
+use crate::rpc::MessageError;
+use crate::schema;
+
+/// `csr-support` (RFC 9646 §3.2): the CSRs that a device can make.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CsrSupport {
+    /// DER AlgorithmIdentifiers of the keys it can generate; none: it can only use the key it has.
+    pub algorithm_identifiers: Vec<Vec<u8>>,
+    /// Formats, at least one, each with its module name as in [`P10_CSR`].
+    pub formats: Vec<String>,
+}
+
+/// `csr-request` (RFC 9646 §3.2): the CSR that a server wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsrRequest {
+    /// DER AlgorithmIdentifier of a key to be generated; absent: the existing key is meant.
+    pub algorithm_identifier: Option<Vec<u8>>,
+    /// The format, with its module name as in [`P10_CSR`].
+    pub format: String,
+    /// DER CertificationRequestInfo to be signed as it is.
+    pub cert_req_info: Option<Vec<u8>>,
+}
+
+impl CsrRequest {
+    /// Decodes a `csr-request` document.
+    pub fn decode(bytes: &[u8], encoding: Encoding) -> Result<Self, MessageError> {
+        let options = Options::default();
+        let document = yang::decode(bytes, encoding, &[&schema::CSR_REQUEST], &options)?;
+        Self::from_error_info(&document)
+    }
+
+    /// Reads it from the `error-info` of a decoded RESTCONF error (RFC 9646 §2.3).
+    pub fn from_error_info(info: &Value) -> Result<Self, MessageError> {
+        let mut info = info.clone();
+        let Some(mut fields) = Fields::top(&mut info, CSR_REQUEST) else {
+            return Err(YangError::Missing {
+                path: format!("/{CSR_REQUEST}"),
+            }
+            .into());
+        };
+        let algorithm_identifier = match fields.container("key-generation") {
+            None => None,
+            Some(mut generation) => {
+                let selected = generation.container("selected-algorithm");
+                let mut selected =
+                    selected.ok_or_else(|| generation.missing("selected-algorithm"))?;
+                Some(selected.mandatory_binary("algorithm-identifier")?)
+            }
+        };
+        let generation = fields.container("csr-generation");
+        let mut generation = generation.ok_or_else(|| fields.missing("csr-generation"))?;
+        let selected = generation.container("selected-format");
+        let mut selected = selected.ok_or_else(|| generation.missing("selected-format"))?;
+        let format = selected.mandatory_string("format-identifier")?;
+        check_format(&format, || selected.path_of("format-identifier"))?;
+        Ok(Self {
+            algorithm_identifier,
+            format,
+            cert_req_info: fields.binary("cert-req-info"),
+        })
+    }
+
+    /// The content of a RESTCONF error's `error-info` (RFC 9646 §2.3).
+    pub fn to_error_info(&self) -> Value {
+        let mut members = Map::new();
+        if let Some(algorithm) = &self.algorithm_identifier {
+            let selected = json!({ "algorithm-identifier": encode_binary(algorithm) });
+            members.insert(
+                "key-generation".into(),
+                json!({ "selected-algorithm": selected }),
+            );
+        }
+        let selected = json!({ "format-identifier": self.format });
+        members.insert(
+            "csr-generation".into(),
+            json!({ "selected-format": selected }),
+        );
+        if let Some(info) = &self.cert_req_info {
+            members.insert("cert-req-info".into(), encode_binary(info).into());
+        }
+        json!({ CSR_REQUEST: members })
+    }
+
+    /// Encodes a `csr-request` document.
+    pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
+        yang::encode_unchecked(&self.to_error_info(), encoding, &[&schema::CSR_REQUEST])
+    }
+
+    /// Whether a device that can do `support` can fulfil it (RFC 9646 §3.2).
+    pub fn is_supported_by(&self, support: &CsrSupport) -> bool {
+        support.formats.contains(&self.format)
+            && self.algorithm_identifier.as_ref().is_none_or(|algorithm| {
+                support
+                    .algorithm_identifiers
+                    .iter()
+                    .any(|offered| offered == algorithm)
+            })
+    }
+}
+
+impl CsrSupport {
+    pub(crate) fn from_fields(mut fields: Fields) -> Result<Self, MessageError> {
+        let algorithm_identifiers = match fields.container("key-generation") {
+            None => Vec::new(),
+            Some(mut generation) => {
+                // min-elements holds although the containers around it may be left out.
+                let supported = generation.container("supported-algorithms");
+                let mut supported =
+                    supported.ok_or_else(|| generation.missing("supported-algorithms"))?;
+                supported.binaries("algorithm-identifier")
+            }
+        };
+        let generation = fields.container("csr-generation");
+        let mut generation = generation.ok_or_else(|| fields.missing("csr-generation"))?;
+        let supported = generation.container("supported-formats");
+        let mut supported = supported.ok_or_else(|| generation.missing("supported-formats"))?;
+        let formats = supported.strings("format-identifier");
+        for format in &formats {
+            check_format(format, || supported.path_of("format-identifier"))?;
+        }
+        Ok(Self {
+            algorithm_identifiers,
+            formats,
+        })
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        let mut members = Map::new();
+        if !self.algorithm_identifiers.is_empty() {
+            let algorithms: Vec<String> = self
+                .algorithm_identifiers
+                .iter()
+                .map(|der| encode_binary(der))
+                .collect();
+            let supported = json!({ "algorithm-identifier": algorithms });
+            members.insert(
+                "key-generation".into(),
+                json!({ "supported-algorithms": supported }),
+            );
+        }
+        let supported = json!({ "format-identifier": self.formats });
+        members.insert(
+            "csr-generation".into(),
+            json!({ "supported-formats": supported }),
+        );
+        members.into()
+    }
+}
+
+/// PKCS#10 (RFC 2986).
+pub const P10_CSR: &str = "ietf-ztp-types:p10-csr";
+/// CMP (RFC 4210).
+pub const CMP_CSR: &str = "ietf-ztp-types:cmp-csr";
+/// CMC (RFC 5272).
+pub const CMC_CSR: &str = "ietf-ztp-types:cmc-csr";
+
+const CSR_REQUEST: &str = "ietf-sztp-csr:csr-request";
+
+fn check_format(format: &str, path: impl Fn() -> String) -> Result<(), YangError> {
+    if [P10_CSR, CMP_CSR, CMC_CSR].contains(&format) {
+        return Ok(());
+    }
+    let reason = format!("{format:?} is not a certificate request format");
+    Err(YangError::InvalidValue {
+        path: path(),
+        reason,
+    })
+}

@@ -1,1 +1,426 @@
-//! (to come)
+//! What SZTP uses of RESTCONF (RFC 8040): media types, content negotiation, errors, discovery.
+
+use serde_json::{Map, Value, json};
+use sztp_voucher::yang::{self, Encoding, Fields, Options, YangError, clean_text};
+
+use crate::csr::CsrRequest;
+use crate::rpc::MessageError;
+use crate::schema;
+
+/// The `errors` document (RFC 8040 §7.1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Errors {
+    /// Each error.
+    pub errors: Vec<RestconfError>,
+}
+
+/// One error (RFC 8040 §7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestconfError {
+    /// The layer at which it occurred.
+    pub error_type: ErrorType,
+    /// What it is; decides the status.
+    pub error_tag: ErrorTag,
+    /// A tag of the implementation.
+    pub app_tag: Option<String>,
+    /// The node it is about, as an instance identifier.
+    pub path: Option<String>,
+    /// In words.
+    pub message: Option<String>,
+    /// Further nodes with qualified names, such as a `csr-request` (RFC 9646 §2.3).
+    pub info: Option<Value>,
+}
+
+/// `error-type` (RFC 8040 §7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorType {
+    /// The transport layer.
+    Transport,
+    /// The RPC or notification layer.
+    Rpc,
+    /// The protocol operation layer.
+    Protocol,
+    /// The server application layer.
+    Application,
+}
+
+macro_rules! error_tags {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal => [$($status:literal),+],)*) => {
+        /// `error-tag` (RFC 8040 §7, RFC 6241 Appendix A).
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum ErrorTag {
+            $($(#[$doc])* $variant,)*
+            /// A tag outside the table.
+            Other(String),
+        }
+
+        impl ErrorTag {
+            /// The tags of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name on the wire.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Other(name) => name,
+                }
+            }
+
+            /// The statuses that the tag may go with (RFC 8040 §7), the usual one first.
+            pub fn statuses(&self) -> &'static [u16] {
+                match self {
+                    $(Self::$variant => &[$($status),+],)*
+                    Self::Other(_) => &[500],
+                }
+            }
+
+            fn from_name(name: &str) -> Self {
+                match name {
+                    $($name => Self::$variant,)*
+                    _ => Self::Other(name.to_owned()),
+                }
+            }
+        }
+    };
+}
+
+error_tags! {
+    /// The resource is in use already.
+    InUse = "in-use" => [409],
+    /// A value that is not acceptable.
+    InvalidValue = "invalid-value" => [400, 404, 406],
+    /// The request or the response would be too large.
+    TooBig = "too-big" => [413, 400],
+    /// An expected attribute is missing.
+    MissingAttribute = "missing-attribute" => [400],
+    /// An attribute's value is not correct.
+    BadAttribute = "bad-attribute" => [400],
+    /// An unexpected attribute.
+    UnknownAttribute = "unknown-attribute" => [400],
+    /// An expected element is missing.
+    MissingElement = "missing-element" => [400],
+    /// An element's value is not correct.
+    BadElement = "bad-element" => [400],
+    /// An unexpected element.
+    UnknownElement = "unknown-element" => [400],
+    /// An unexpected namespace.
+    UnknownNamespace = "unknown-namespace" => [400],
+    /// Authorization failed.
+    AccessDenied = "access-denied" => [403, 401],
+    /// Another party holds the lock.
+    LockDenied = "lock-denied" => [409],
+    /// Resources do not suffice.
+    ResourceDenied = "resource-denied" => [409],
+    /// A rollback failed.
+    RollbackFailed = "rollback-failed" => [500],
+    /// The data exists already.
+    DataExists = "data-exists" => [409],
+    /// The data does not exist.
+    DataMissing = "data-missing" => [409],
+    /// The server does not support the operation.
+    OperationNotSupported = "operation-not-supported" => [501, 405],
+    /// The operation failed for a reason that no other tag fits.
+    OperationFailed = "operation-failed" => [500, 412],
+    /// Obsolete: part of the operation failed.
+    PartialOperation = "partial-operation" => [500],
+    /// The message could not be parsed.
+    MalformedMessage = "malformed-message" => [400],
+}
+
+impl ErrorTag {
+    /// The HTTP status to send it with where nothing more particular is known (RFC 8040 §7).
+    pub fn status(&self) -> u16 {
+        self.statuses()[0]
+    }
+
+    /// The tag for a message that was refused (RFC 7950 §8.3.1, RFC 6241 Appendix A).
+    pub fn of_message_error(error: &MessageError) -> Self {
+        match error {
+            MessageError::Yang(error) => Self::of_yang_error(error),
+            MessageError::OwnerCertificateWithoutVoucher
+            | MessageError::VoucherWithoutOwnerCertificate => Self::OperationFailed,
+            MessageError::NonceLength { .. } => Self::InvalidValue,
+            MessageError::SeveralCsrNodes => Self::BadElement,
+            MessageError::OnlyWhenComplete { .. } => Self::UnknownElement,
+        }
+    }
+
+    fn of_yang_error(error: &YangError) -> Self {
+        match error {
+            YangError::TooLarge { .. } => Self::TooBig,
+            YangError::Duplicate { .. } | YangError::DuplicateKey { .. } => Self::BadElement,
+            YangError::Unknown { .. } => Self::UnknownElement,
+            YangError::WronglyQualified { .. } => Self::UnknownNamespace,
+            YangError::WrongType { .. } | YangError::InvalidValue { .. } => Self::InvalidValue,
+            YangError::Missing { .. } => Self::MissingElement,
+            YangError::TooFew { .. } => Self::OperationFailed,
+            _ => Self::MalformedMessage,
+        }
+    }
+}
+
+impl RestconfError {
+    /// An error of a type and tag.
+    pub fn new(error_type: ErrorType, error_tag: ErrorTag) -> Self {
+        Self {
+            error_type,
+            error_tag,
+            app_tag: None,
+            path: None,
+            message: None,
+            info: None,
+        }
+    }
+
+    /// The same with a message.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// The request for a CSR (RFC 9646 §2.3): status 400, `missing-attribute`.
+    pub fn csr_request(request: &CsrRequest) -> Self {
+        Self {
+            info: Some(request.to_error_info()),
+            ..Self::new(ErrorType::Application, ErrorTag::MissingAttribute)
+        }
+    }
+
+    /// The `csr-request` that the error carries, if it carries one (RFC 9646 §2.3).
+    pub fn requested_csr(&self) -> Option<Result<CsrRequest, MessageError>> {
+        let info = self.info.as_ref()?;
+        info.get("ietf-sztp-csr:csr-request")?;
+        Some(CsrRequest::from_error_info(info))
+    }
+
+    fn to_value(&self) -> Value {
+        let mut members = Map::new();
+        members.insert("error-type".into(), self.error_type.as_str().into());
+        members.insert(
+            "error-tag".into(),
+            clean_text(self.error_tag.as_str()).into(),
+        );
+        let mut insert = |name: &str, text: &Option<String>| {
+            if let Some(text) = text {
+                members.insert(name.to_owned(), clean_text(text).into());
+            }
+        };
+        insert("error-app-tag", &self.app_tag);
+        insert("error-path", &self.path);
+        insert("error-message", &self.message);
+        if let Some(info) = &self.info {
+            members.insert("error-info".into(), info.clone());
+        }
+        members.into()
+    }
+}
+
+impl From<RestconfError> for Errors {
+    fn from(error: RestconfError) -> Self {
+        Self {
+            errors: vec![error],
+        }
+    }
+}
+
+impl Errors {
+    /// Decodes an `errors` document.
+    pub fn decode(bytes: &[u8], encoding: Encoding) -> Result<Self, MessageError> {
+        let options = Options {
+            max_bytes: 1024 * 1024,
+            ..Options::default()
+        };
+        let mut document = yang::decode(bytes, encoding, schema::ERRORS, &options)?;
+        let Some(mut fields) = Fields::top(&mut document, ERRORS) else {
+            return Err(YangError::Missing {
+                path: format!("/{ERRORS}"),
+            }
+            .into());
+        };
+        let mut errors = Vec::new();
+        for mut entry in fields.list("error") {
+            let name = entry.mandatory_string("error-type")?;
+            let error_type = ErrorType::from_name(&name);
+            errors.push(RestconfError {
+                error_type: error_type.ok_or_else(|| entry.missing("error-type"))?,
+                error_tag: ErrorTag::from_name(&entry.mandatory_string("error-tag")?),
+                app_tag: entry.string("error-app-tag"),
+                path: entry.string("error-path"),
+                message: entry.string("error-message"),
+                info: entry.anydata("error-info"),
+            });
+        }
+        Ok(Self { errors })
+    }
+
+    /// Encodes the document.
+    pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
+        let errors: Vec<Value> = self.errors.iter().map(RestconfError::to_value).collect();
+        let mut document = json!({ ERRORS: {} });
+        if !errors.is_empty() {
+            document[ERRORS]["error"] = errors.into();
+        }
+        yang::encode_unchecked(&document, encoding, schema::ERRORS)
+    }
+
+    /// The HTTP status of the first error.
+    pub fn status(&self) -> u16 {
+        self.errors
+            .first()
+            .map_or(500, |error| error.error_tag.status())
+    }
+}
+
+impl ErrorType {
+    /// The name in the schema.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transport => "transport",
+            Self::Rpc => "rpc",
+            Self::Protocol => "protocol",
+            Self::Application => "application",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Transport,
+            Self::Rpc,
+            Self::Protocol,
+            Self::Application,
+        ]
+        .into_iter()
+        .find(|error_type| error_type.as_str() == name)
+    }
+}
+
+/// The media type of an encoding (RFC 8040 §11.3).
+pub fn media_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Json => "application/yang-data+json",
+        Encoding::Xml => "application/yang-data+xml",
+    }
+}
+
+/// The encoding that a Content-Type names, with `application/yang.data+json|xml` of earlier drafts
+/// and devices in the field; a charset other than UTF-8 names none (RFC 8040 §5.2).
+pub fn encoding_of(content_type: &str) -> Option<Encoding> {
+    let (media, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
+    for parameter in parameters.split(';') {
+        if let Some((name, value)) = parameter.split_once('=') {
+            let value = value.trim().trim_matches('"');
+            if name.trim().eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8") {
+                return None;
+            }
+        }
+    }
+    match media.trim().to_ascii_lowercase().as_str() {
+        "application/yang-data+json" | "application/yang.data+json" => Some(Encoding::Json),
+        "application/yang-data+xml" | "application/yang.data+xml" => Some(Encoding::Xml),
+        _ => None,
+    }
+}
+
+/// The encoding to answer in; `None` when the client accepts neither: 406 (RFC 8040 §5.2).
+///
+/// Without an Accept header it is the request's encoding, which also wins a tie.
+pub fn negotiate(accept: Option<&str>, request: Encoding) -> Option<Encoding> {
+    let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
+        return Some(request);
+    };
+    let other = match request {
+        Encoding::Json => Encoding::Xml,
+        Encoding::Xml => Encoding::Json,
+    };
+    let (ours, theirs) = (quality(accept, request), quality(accept, other));
+    match (ours, theirs) {
+        (0, 0) => None,
+        _ if ours >= theirs => Some(request),
+        _ => Some(other),
+    }
+}
+
+/// The thousandths that an Accept header gives to an encoding: those of the most particular range
+/// that matches (RFC 9110 §12.5.1).
+fn quality(accept: &str, encoding: Encoding) -> u16 {
+    let mut best = (0, 0);
+    for range in accept.split(',') {
+        let (media, parameters) = range.split_once(';').unwrap_or((range, ""));
+        let precision = match media.trim() {
+            "*/*" => 1,
+            media if media.eq_ignore_ascii_case("application/*") => 2,
+            media if encoding_of(media) == Some(encoding) => 3,
+            _ => continue,
+        };
+        let quality = parameters
+            .split(';')
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
+            .map_or(1000, |(_, value)| thousandths(value.trim()));
+        if precision > best.0 || (precision == best.0 && quality > best.1) {
+            best = (precision, quality);
+        }
+    }
+    best.1
+}
+
+/// A `qvalue` (RFC 9110 §12.4.2); a malformed one counts as zero.
+fn thousandths(value: &str) -> u16 {
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return 0;
+    }
+    match (whole, format!("{fraction:0<3}").parse::<u16>()) {
+        ("0", Ok(thousandths)) => thousandths,
+        ("1", Ok(0)) => 1000,
+        _ => 0,
+    }
+}
+
+/// The media type of the discovery document (RFC 8040 §3.1).
+pub const HOST_META_MEDIA_TYPE: &str = "application/xrd+xml";
+
+/// The document at `/.well-known/host-meta` for an API root such as `/restconf` (RFC 8040 §3.1).
+pub fn host_meta(root: &str) -> String {
+    let root = quick_xml::escape::escape(root);
+    format!("<XRD xmlns=\"{XRD_NAMESPACE}\">\n  <Link rel=\"restconf\" href=\"{root}\"/>\n</XRD>\n")
+}
+
+/// The API root that a host-meta document names; `None` when it names none (RFC 8040 §3.1).
+pub fn restconf_root(host_meta: &[u8]) -> Option<String> {
+    use quick_xml::events::Event;
+    use quick_xml::name::{Namespace, ResolveResult};
+
+    if host_meta.len() > 64 * 1024 {
+        return None;
+    }
+    let text = std::str::from_utf8(host_meta).ok()?;
+    let mut reader = quick_xml::NsReader::from_str(text);
+    loop {
+        let (namespace, event) = reader.read_resolved_event().ok()?;
+        let (Event::Start(element) | Event::Empty(element)) = event else {
+            match event {
+                Event::Eof | Event::DocType(_) => return None,
+                _ => continue,
+            }
+        };
+        let ours = namespace == ResolveResult::Bound(Namespace(XRD_NAMESPACE));
+        if !ours || element.local_name().as_ref() != "Link" {
+            continue;
+        }
+        let attribute = |name: &str| {
+            let attribute = element.try_get_attribute(name).ok().flatten()?;
+            quick_xml::escape::unescape(&attribute.value)
+                .ok()
+                .map(String::from)
+        };
+        if attribute("rel").as_deref() == Some("restconf") {
+            return attribute("href");
+        }
+    }
+}
+
+const ERRORS: &str = "ietf-restconf:errors";
+const XRD_NAMESPACE: &str = "http://docs.oasis-open.org/ns/xri/xrd-1.0";

@@ -16,9 +16,16 @@ pub(super) fn encode(value: &Value, top: &[&'static Node]) -> Result<Vec<u8>, Ya
             detail: "an XML document has one root element".to_owned(),
         });
     }
+    Ok(write(&Value::Object(members), top))
+}
+
+/// Writes without checking.
+pub(super) fn write(value: &Value, top: &[&'static Node]) -> Vec<u8> {
     let mut out = String::new();
-    write_members(&mut out, &members, top, None, "");
-    Ok(out.into_bytes())
+    if let Value::Object(members) = value {
+        write_members(&mut out, members, top, None, "");
+    }
+    out.into_bytes()
 }
 
 fn write_members(
