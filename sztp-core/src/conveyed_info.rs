@@ -445,3 +445,168 @@ fn is_host(address: &str) -> bool {
 const REDIRECT: &str = "ietf-sztp-conveyed-info:redirect-information";
 const ONBOARDING: &str = "ietf-sztp-conveyed-info:onboarding-information";
 const SHA_256: &str = "ietf-sztp-conveyed-info:sha-256";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(text: &str) -> Result<ConveyedInfo, ConveyedInfoError> {
+        ConveyedInfo::decode(text.as_bytes(), Encoding::Json)
+    }
+
+    fn onboarding(members: &str) -> Result<ConveyedInfo, ConveyedInfoError> {
+        decode(&format!("{{\"{ONBOARDING}\":{{{members}}}}}"))
+    }
+
+    fn redirect(servers: &str) -> Result<ConveyedInfo, ConveyedInfoError> {
+        decode(&format!(
+            "{{\"{REDIRECT}\":{{\"bootstrap-server\":[{servers}]}}}}"
+        ))
+    }
+
+    fn verification(algorithm: &str, value: &str) -> Result<ConveyedInfo, ConveyedInfoError> {
+        onboarding(&format!(
+            r#""boot-image":{{"download-uri":["https://x/"],"image-verification":[
+               {{"hash-algorithm":"{algorithm}","hash-value":"{value}"}}]}}"#
+        ))
+    }
+
+    #[test]
+    fn exactly_one_kind() {
+        // LEDGER: 8572-6.3-01
+        assert_eq!(decode("{}"), Err(ConveyedInfoError::NeitherKind));
+        let both = format!(
+            r#"{{"{REDIRECT}":{{"bootstrap-server":[{{"address":"a"}}]}},"{ONBOARDING}":{{}}}}"#
+        );
+        assert_eq!(decode(&both), Err(ConveyedInfoError::BothKinds));
+        let empty = ConveyedInfo::Onboarding(OnboardingInformation::default());
+        assert_eq!(onboarding(""), Ok(empty.clone()));
+        for encoding in [Encoding::Json, Encoding::Xml] {
+            assert_eq!(
+                ConveyedInfo::decode(&empty.encode(encoding), encoding),
+                Ok(empty.clone())
+            );
+        }
+    }
+
+    #[test]
+    fn servers_are_hosts_and_differ_in_address() {
+        // LEDGER: 8572-6.3-02
+        assert_eq!(
+            redirect("").map_err(|e| e.code()),
+            Err("yang.too-few-entries")
+        );
+        let twice = r#"{"address":"a","port":1},{"address":"a","port":2}"#;
+        assert_eq!(
+            redirect(twice).map_err(|e| e.code()),
+            Err("yang.duplicate-key")
+        );
+        assert_eq!(
+            redirect(r#"{"port":1}"#).map_err(|e| e.code()),
+            Err("yang.missing-node")
+        );
+        // LEDGER: 8572-6.3-03
+        for address in [
+            "a.example",
+            "a.example.",
+            "192.0.2.1",
+            "2001:db8::1",
+            "fe80::1%eth0",
+            "x",
+        ] {
+            assert!(
+                redirect(&format!(r#"{{"address":"{address}"}}"#)).is_ok(),
+                "{address}"
+            );
+        }
+        for address in [
+            "",
+            "[2001:db8::1]",
+            "https://a.example",
+            "a b",
+            "a..b",
+            "-a",
+            "a.example:1",
+        ] {
+            let refused = redirect(&format!(r#"{{"address":"{address}"}}"#));
+            assert_eq!(
+                refused,
+                Err(ConveyedInfoError::Address {
+                    address: address.to_owned()
+                })
+            );
+        }
+        // LEDGER: 8572-6.3-04
+        assert!(redirect(r#"{"address":"a","port":0}"#).is_ok());
+        assert!(redirect(r#"{"address":"a","port":65536}"#).is_err());
+    }
+
+    #[test]
+    fn the_hash_is_thirty_two_octets_in_colon_hex() {
+        let octets = |octet: &str, n| vec![octet; n].join(":");
+        // LEDGER: 8572-6.3-11
+        for algorithm in ["sha-256", SHA_256] {
+            // LEDGER: 8572-6.3-12
+            for octet in ["ab", "AB", "aB"] {
+                let Ok(ConveyedInfo::Onboarding(info)) =
+                    verification(algorithm, &octets(octet, 32))
+                else {
+                    panic!("refused {algorithm} {octet}");
+                };
+                let image = info.boot_image.as_ref().expect("boot image");
+                assert_eq!(
+                    image.image_verification,
+                    [ImageVerification::sha256([0xAB; 32])]
+                );
+            }
+        }
+        let code = |algorithm: &str, value: &str| {
+            verification(algorithm, value)
+                .map(|_| ())
+                .map_err(|error| error.code())
+        };
+        assert_eq!(code("sha-256", &"ab".repeat(32)), Err("yang.invalid-value"));
+        assert_eq!(
+            code("sha-256", &octets("ab", 31)),
+            Err("conveyed-information.hash-length")
+        );
+        assert_eq!(code("sha-256", ""), Err("conveyed-information.hash-length"));
+        assert_eq!(code("md5", &octets("ab", 16)), Err("yang.invalid-value"));
+        let missing = r#""boot-image":{"download-uri":["https://x/"],"image-verification":[
+            {"hash-algorithm":"sha-256"}]}"#;
+        assert_eq!(
+            onboarding(missing).map_err(|e| e.code()),
+            Err("yang.missing-node")
+        );
+    }
+
+    #[test]
+    fn nodes_that_require_each_other() {
+        // LEDGER: 8572-6.3-10
+        let mut image = BootImage::default();
+        image
+            .image_verification
+            .push(ImageVerification::sha256([0; 32]));
+        let info = OnboardingInformation {
+            boot_image: Some(image),
+            ..Default::default()
+        };
+        assert_eq!(info.check(), Err(ConveyedInfoError::VerificationWithoutUri));
+        // LEDGER: 8572-6.3-13
+        let alone = onboarding(r#""configuration":"AA==""#);
+        assert_eq!(alone, Err(ConveyedInfoError::ConfigurationWithoutHandling));
+        let alone = onboarding(r#""configuration-handling":"merge""#);
+        assert_eq!(alone, Err(ConveyedInfoError::HandlingWithoutConfiguration));
+        assert!(onboarding(r#""configuration":"","configuration-handling":"replace""#).is_ok());
+    }
+
+    #[test]
+    fn unknown_nodes_and_single_values_for_lists_are_refused() {
+        // LEDGER: 8572-6.3-18
+        let unknown = onboarding(r#""license":"x""#);
+        assert_eq!(unknown.map_err(|e| e.code()), Err("yang.unknown-node"));
+        // LEDGER: 7951-5.3-01
+        let single = onboarding(r#""boot-image":{"download-uri":"https://x/"}"#);
+        assert_eq!(single.map_err(|e| e.code()), Err("yang.wrong-type"));
+    }
+}

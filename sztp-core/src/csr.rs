@@ -172,3 +172,84 @@ fn check_format(format: &str, path: impl Fn() -> String) -> Result<(), YangError
         reason,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::GetBootstrappingDataInput;
+
+    fn request(algorithm: Option<&[u8]>, format: &str) -> CsrRequest {
+        CsrRequest {
+            algorithm_identifier: algorithm.map(<[u8]>::to_vec),
+            format: format.to_owned(),
+            cert_req_info: None,
+        }
+    }
+
+    fn support(members: &str) -> Result<GetBootstrappingDataInput, MessageError> {
+        let text = format!(
+            "{{\"ietf-sztp-bootstrap-server:input\":{{\"ietf-sztp-csr:csr-support\":{{{members}}}}}}}"
+        );
+        GetBootstrappingDataInput::decode(text.as_bytes(), Encoding::Json)
+    }
+
+    #[test]
+    fn lists_of_what_is_supported_are_not_empty() {
+        let formats = r#""csr-generation":{"supported-formats":{"format-identifier":[
+            "ietf-ztp-types:p10-csr"]}}"#;
+        assert!(support(formats).is_ok());
+        // LEDGER: 9646-3.2-01
+        for keys in [
+            "{}",
+            r#"{"supported-algorithms":{}}"#,
+            r#"{"supported-algorithms":{"algorithm-identifier":[]}}"#,
+        ] {
+            assert!(
+                support(&format!(r#""key-generation":{keys},{formats}"#)).is_err(),
+                "{keys}"
+            );
+        }
+        // LEDGER: 9646-3.2-03
+        for formats in [
+            "",
+            r#""csr-generation":{}"#,
+            r#""csr-generation":{"supported-formats":{"format-identifier":[]}}"#,
+            r#""csr-generation":{"supported-formats":{"format-identifier":["p10-csr"]}}"#,
+            r#""csr-generation":{"supported-formats":{"format-identifier":["ietf-ztp-types:x"]}}"#,
+        ] {
+            assert!(support(formats).is_err(), "{formats}");
+        }
+    }
+
+    #[test]
+    fn a_request_asks_only_for_what_was_offered() {
+        let offered = CsrSupport {
+            algorithm_identifiers: vec![vec![0x30, 0]],
+            formats: vec![P10_CSR.to_owned()],
+        };
+        assert!(request(None, P10_CSR).is_supported_by(&offered));
+        // LEDGER: 9646-3.2-04
+        let existing_only = CsrSupport {
+            algorithm_identifiers: Vec::new(),
+            ..offered.clone()
+        };
+        assert!(!request(Some(&[0x30, 0]), P10_CSR).is_supported_by(&existing_only));
+        // LEDGER: 9646-3.2-05
+        assert!(request(Some(&[0x30, 0]), P10_CSR).is_supported_by(&offered));
+        assert!(!request(Some(&[0x30, 1]), P10_CSR).is_supported_by(&offered));
+        // LEDGER: 9646-3.2-06
+        assert!(!request(None, CMP_CSR).is_supported_by(&offered));
+    }
+
+    #[test]
+    fn a_request_survives_both_encodings() {
+        let mut full = request(Some(&[0x30, 0]), CMC_CSR);
+        full.cert_req_info = Some(vec![1, 2, 3]);
+        for request in [full, request(None, P10_CSR)] {
+            for encoding in [Encoding::Json, Encoding::Xml] {
+                let bytes = request.encode(encoding);
+                assert_eq!(CsrRequest::decode(&bytes, encoding), Ok(request.clone()));
+            }
+        }
+    }
+}

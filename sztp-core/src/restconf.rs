@@ -424,3 +424,183 @@ pub fn restconf_root(host_meta: &[u8]) -> Option<String> {
 
 const ERRORS: &str = "ietf-restconf:errors";
 const XRD_NAMESPACE: &str = "http://docs.oasis-open.org/ns/xri/xrd-1.0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::csr::P10_CSR;
+
+    #[test]
+    fn each_error_tag_has_its_status() {
+        // LEDGER: 8040-7-01
+        let table = [
+            ("in-use", 409),
+            ("invalid-value", 400),
+            ("too-big", 413),
+            ("missing-attribute", 400),
+            ("bad-attribute", 400),
+            ("unknown-attribute", 400),
+            ("missing-element", 400),
+            ("bad-element", 400),
+            ("unknown-element", 400),
+            ("unknown-namespace", 400),
+            ("access-denied", 403),
+            ("lock-denied", 409),
+            ("resource-denied", 409),
+            ("rollback-failed", 500),
+            ("data-exists", 409),
+            ("data-missing", 409),
+            ("operation-not-supported", 501),
+            ("operation-failed", 500),
+            ("partial-operation", 500),
+            ("malformed-message", 400),
+        ];
+        let ours: Vec<_> = ErrorTag::ALL
+            .iter()
+            .map(|tag| (tag.as_str(), tag.status()))
+            .collect();
+        assert_eq!(ours, table);
+        assert_eq!(ErrorTag::AccessDenied.statuses(), [403, 401]);
+        assert_eq!(ErrorTag::OperationNotSupported.statuses(), [501, 405]);
+    }
+
+    #[test]
+    fn errors_survive_both_encodings() {
+        // LEDGER: 8040-7.1-02
+        let full = RestconfError {
+            app_tag: Some("message.nonce-length".to_owned()),
+            path: Some("/input/nonce".to_owned()),
+            ..RestconfError::new(ErrorType::Rpc, ErrorTag::Other("odd".to_owned()))
+                .with_message("a < b")
+        };
+        let several = Errors {
+            errors: vec![full.clone(), full],
+        };
+        for errors in [Errors::default(), several] {
+            for encoding in [Encoding::Json, Encoding::Xml] {
+                assert_eq!(
+                    Errors::decode(&errors.encode(encoding), encoding),
+                    Ok(errors.clone())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_csr_is_asked_for_in_error_info() {
+        // LEDGER: 9646-2.3-02, 8040-7.1-03
+        let request = CsrRequest {
+            algorithm_identifier: Some(vec![0x30, 0]),
+            format: P10_CSR.to_owned(),
+            cert_req_info: None,
+        };
+        let errors = Errors::from(RestconfError::csr_request(&request));
+        assert_eq!(errors.status(), 400);
+        for encoding in [Encoding::Json, Encoding::Xml] {
+            let decoded = Errors::decode(&errors.encode(encoding), encoding).expect("our own");
+            assert_eq!(decoded.errors[0].error_tag, ErrorTag::MissingAttribute);
+            assert_eq!(decoded.errors[0].requested_csr(), Some(Ok(request.clone())));
+        }
+        assert_eq!(
+            RestconfError::new(ErrorType::Rpc, ErrorTag::TooBig).requested_csr(),
+            None
+        );
+    }
+
+    #[test]
+    fn unknown_error_info_is_carried() {
+        let xml = b"<errors xmlns='urn:ietf:params:xml:ns:yang:ietf-restconf'><error>\
+            <error-type>rpc</error-type><error-tag>too-big</error-tag>\
+            <error-info><x xmlns='urn:x'><y>1</y></x></error-info></error></errors>";
+        let errors = Errors::decode(xml, Encoding::Xml).expect("legal");
+        assert_eq!(
+            errors.errors[0].info,
+            Some(json!({ "urn:x:x": { "y": "1" } }))
+        );
+    }
+
+    #[test]
+    fn media_types() {
+        // LEDGER: 8040-5.2-01, 8040-5.2-02
+        for (media, encoding) in [
+            ("application/yang-data+json", Some(Encoding::Json)),
+            ("application/yang-data+xml", Some(Encoding::Xml)),
+            ("application/yang.data+json", Some(Encoding::Json)),
+            ("application/yang.data+xml", Some(Encoding::Xml)),
+            (
+                "Application/YANG-Data+XML ; charset=UTF-8",
+                Some(Encoding::Xml),
+            ),
+            (
+                "application/yang-data+json;charset=\"utf-8\"",
+                Some(Encoding::Json),
+            ),
+            ("application/yang-data+json; charset=iso-8859-1", None),
+            ("application/json", None),
+            ("text/plain", None),
+            ("", None),
+        ] {
+            assert_eq!(encoding_of(media), encoding, "{media}");
+        }
+    }
+
+    #[test]
+    fn the_answer_is_in_an_encoding_that_the_client_accepts() {
+        use Encoding::{Json, Xml};
+        // LEDGER: 8040-5.2-02, 8040-5.2-03
+        for (accept, request, answer) in [
+            (None, Xml, Some(Xml)),
+            (Some(""), Json, Some(Json)),
+            (Some("*/*"), Xml, Some(Xml)),
+            (Some("application/*"), Json, Some(Json)),
+            (Some("application/yang-data+json"), Xml, Some(Json)),
+            (Some("application/yang.data+xml"), Json, Some(Xml)),
+            (
+                Some("application/yang-data+json, application/yang-data+xml"),
+                Xml,
+                Some(Xml),
+            ),
+            (
+                Some("application/yang-data+json;q=0.5,application/yang-data+xml"),
+                Json,
+                Some(Xml),
+            ),
+            (
+                Some("application/yang-data+json; q=0, */*; q=0.1"),
+                Json,
+                Some(Xml),
+            ),
+            (Some("application/yang-data+json;q=0.001"), Xml, Some(Json)),
+            (Some("text/html, */*;q=0.8"), Json, Some(Json)),
+            (Some("application/yang-data+json;q=0"), Json, None),
+            (Some("application/yang-data+json;q=high"), Json, None),
+            (Some("application/json"), Json, None),
+            (Some("text/plain"), Xml, None),
+        ] {
+            assert_eq!(negotiate(accept, request), answer, "{accept:?} {request}");
+        }
+    }
+
+    #[test]
+    fn the_api_root_is_discovered() {
+        // LEDGER: 8040-3.1-01, 8040-3.1-02
+        for root in ["/restconf", "/top/restconf", "/a&b\"<"] {
+            assert_eq!(
+                restconf_root(host_meta(root).as_bytes()).as_deref(),
+                Some(root)
+            );
+        }
+        let other = "<?xml version='1.0'?><x:XRD xmlns:x='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\
+            <x:Link rel='lrdd' href='/no'/><x:Link rel='restconf' href='/yes'></x:Link></x:XRD>";
+        assert_eq!(restconf_root(other.as_bytes()).as_deref(), Some("/yes"));
+        for bad in [
+            "",
+            "x",
+            "<XRD/>",
+            "<!DOCTYPE x><XRD/>",
+            "<Link rel='restconf' href='/'/>",
+        ] {
+            assert_eq!(restconf_root(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -549,3 +549,196 @@ fn insert_binary(members: &mut Map<String, Value>, name: &str, bytes: Option<&[u
 
 const INPUT: &str = "ietf-sztp-bootstrap-server:input";
 const OUTPUT: &str = "ietf-sztp-bootstrap-server:output";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(members: &str) -> Result<(GetBootstrappingDataInput, Vec<String>), MessageError> {
+        let text = format!("{{\"{INPUT}\":{{{members}}}}}");
+        GetBootstrappingDataInput::decode_noting(text.as_bytes(), Encoding::Json)
+    }
+
+    fn report(members: &str) -> Result<(ProgressReport, Vec<String>), MessageError> {
+        let text = format!("{{\"{INPUT}\":{{{members}}}}}");
+        ProgressReport::decode_noting(text.as_bytes(), Encoding::Json)
+    }
+
+    #[test]
+    fn the_nonce_has_sixteen_to_thirty_two_octets() {
+        // LEDGER: 8572-7.3-04
+        for (length, fits) in [(1, false), (15, false), (16, true), (32, true), (33, false)] {
+            let request = input(&format!(
+                "\"nonce\":\"{}\"",
+                encode_binary(&vec![7; length])
+            ));
+            let expected = if fits {
+                Ok(())
+            } else {
+                Err(MessageError::NonceLength { found: length })
+            };
+            assert_eq!(request.map(|_| ()), expected, "{length}");
+        }
+        let (request, notes) = input(r#""nonce":"""#).expect("an empty nonce is tolerated");
+        assert_eq!((request.nonce, notes.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_request_without_body_is_the_empty_request() {
+        // LEDGER: 8572-7.3-03
+        for encoding in [Encoding::Json, Encoding::Xml] {
+            let empty = GetBootstrappingDataInput::default();
+            assert_eq!(
+                GetBootstrappingDataInput::decode(b"", encoding),
+                Ok(empty.clone())
+            );
+            let bytes = empty.encode(encoding);
+            assert_eq!(
+                GetBootstrappingDataInput::decode(&bytes, encoding),
+                Ok(empty)
+            );
+        }
+        assert!(GetBootstrappingDataInput::decode(b"{}", Encoding::Json).is_err());
+    }
+
+    #[test]
+    fn signed_data_preferred_is_an_empty_leaf() {
+        // LEDGER: 8572-7.3-01, 7951-6.9-01
+        assert!(
+            input(r#""signed-data-preferred":[null]"#).is_ok_and(|(i, _)| i.signed_data_preferred)
+        );
+        for value in ["null", "true", "{}", "[]"] {
+            let refused = input(&format!("\"signed-data-preferred\":{value}"));
+            assert_eq!(
+                refused.map_err(|e| e.code()),
+                Err("yang.wrong-type"),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_one_csr_node() {
+        // LEDGER: 9646-2.3-01
+        let two = r#""ietf-sztp-csr:p10-csr":"AA==","ietf-sztp-csr:cmc-csr":"AA==""#;
+        assert_eq!(input(two), Err(MessageError::SeveralCsrNodes));
+        for csr in [Csr::P10(vec![1]), Csr::Cmc(vec![2]), Csr::Cmp(vec![3])] {
+            let request = GetBootstrappingDataInput {
+                csr: Some(csr),
+                ..Default::default()
+            };
+            for encoding in [Encoding::Json, Encoding::Xml] {
+                let bytes = request.encode(encoding);
+                assert_eq!(
+                    GetBootstrappingDataInput::decode(&bytes, encoding),
+                    Ok(request.clone())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_holds_conveyed_information_and_both_or_neither_of_the_others() {
+        let decode = |members: &str| {
+            let text = format!("{{\"{OUTPUT}\":{{{members}}}}}");
+            GetBootstrappingDataOutput::decode(text.as_bytes(), Encoding::Json)
+        };
+        // LEDGER: 8572-7.3-07
+        assert_eq!(decode("").map_err(|e| e.code()), Err("yang.missing-node"));
+        // LEDGER: 8572-7.3-06
+        let bare = decode(r#""conveyed-information":"AA==""#).expect("complete");
+        assert_eq!(
+            bare.reporting_level.unwrap_or_default(),
+            ReportingLevel::Minimal
+        );
+        // LEDGER: 8572-7.3-08
+        let alone = decode(r#""conveyed-information":"AA==","ownership-voucher":"AA==""#);
+        assert_eq!(alone, Err(MessageError::VoucherWithoutOwnerCertificate));
+        let alone = decode(r#""conveyed-information":"AA==","owner-certificate":"AA==""#);
+        assert_eq!(alone, Err(MessageError::OwnerCertificateWithoutVoucher));
+    }
+
+    #[test]
+    fn every_progress_type_and_no_other() {
+        // LEDGER: 8572-7.3-12
+        assert_eq!(ProgressType::ALL.len(), 27);
+        let names: Vec<_> = ProgressType::ALL.iter().map(|t| t.as_str()).collect();
+        assert_eq!(names, schema::PROGRESS_TYPES);
+        for &progress_type in ProgressType::ALL {
+            for encoding in [Encoding::Json, Encoding::Xml] {
+                let report = ProgressReport::new(progress_type, None);
+                assert_eq!(
+                    ProgressReport::decode(&report.encode(encoding), encoding),
+                    Ok(report)
+                );
+            }
+        }
+        for name in ["", "done", "Bootstrap-Complete", "bootstrap-complete "] {
+            assert!(
+                report(&format!("\"progress-type\":\"{name}\"")).is_err(),
+                "{name}"
+            );
+        }
+        assert_eq!(report("").map_err(|e| e.code()), Err("yang.missing-node"));
+        // LEDGER: 8572-7.3-14
+        assert_eq!(ProgressType::ALL.iter().filter(|t| t.is_error()).count(), 6);
+        assert_eq!(
+            ProgressType::ALL.iter().filter(|t| t.is_warning()).count(),
+            6
+        );
+    }
+
+    #[test]
+    fn keys_and_anchors_only_at_the_end() {
+        // LEDGER: 8572-7.3-18
+        let key = r#""ssh-host-keys":{"ssh-host-key":[{"algorithm":"x","key-data":"AA=="}]}"#;
+        assert!(report(&format!(r#""progress-type":"bootstrap-complete",{key}"#)).is_ok());
+        let progress_type = ProgressType::ConfigComplete;
+        let early = report(&format!(r#""progress-type":"config-complete",{key}"#));
+        let node = "ssh-host-keys";
+        assert_eq!(
+            early,
+            Err(MessageError::OnlyWhenComplete {
+                node,
+                progress_type
+            })
+        );
+        let anchors = r#""trust-anchor-certs":{"trust-anchor-cert":["AA=="]}"#;
+        let early = report(&format!(r#""progress-type":"config-complete",{anchors}"#));
+        let node = "trust-anchor-certs";
+        assert_eq!(
+            early,
+            Err(MessageError::OnlyWhenComplete {
+                node,
+                progress_type
+            })
+        );
+        for half in [r#"{"algorithm":"x"}"#, r#"{"key-data":"AA=="}"#] {
+            let members = format!(
+                r#""progress-type":"bootstrap-complete","ssh-host-keys":{{"ssh-host-key":[{half}]}}"#
+            );
+            assert_eq!(
+                report(&members).map_err(|e| e.code()),
+                Err("yang.missing-node")
+            );
+        }
+        let empty = r#""progress-type":"config-complete","ssh-host-keys":{},
+            "trust-anchor-certs":{"trust-anchor-cert":[]}"#;
+        assert!(report(empty).is_ok_and(|(_, notes)| notes.len() == 2));
+    }
+
+    #[test]
+    fn script_output_becomes_a_legal_string() {
+        // LEDGER: 8572-7.3-13
+        let message = Some("\u{1b}[31mfailed\u{0}\r\n<b>".to_owned());
+        let report = ProgressReport::new(ProgressType::PreScriptError, message);
+        for encoding in [Encoding::Json, Encoding::Xml] {
+            let decoded = ProgressReport::decode(&report.encode(encoding), encoding);
+            let message = decoded.expect("legal").message;
+            assert_eq!(
+                message.as_deref(),
+                Some("\u{FFFD}[31mfailed\u{FFFD}\r\n<b>")
+            );
+        }
+    }
+}
