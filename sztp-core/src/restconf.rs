@@ -1,11 +1,17 @@
 //! What SZTP uses of RESTCONF (RFC 8040): media types, content negotiation, errors, discovery.
 
+mod discovery;
+mod media;
+
 use serde_json::{Map, Value, json};
 use sztp_voucher::yang::{self, Encoding, Fields, Options, YangError, clean_text};
 
 use crate::csr::CsrRequest;
 use crate::rpc::MessageError;
 use crate::schema;
+
+pub use discovery::{HOST_META_MEDIA_TYPE, host_meta, restconf_root};
+pub use media::{encoding_of, media_type, negotiate};
 
 /// The `errors` document (RFC 8040 §7.1).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -296,134 +302,7 @@ impl ErrorType {
     }
 }
 
-/// The media type of an encoding (RFC 8040 §11.3).
-pub fn media_type(encoding: Encoding) -> &'static str {
-    match encoding {
-        Encoding::Json => "application/yang-data+json",
-        Encoding::Xml => "application/yang-data+xml",
-    }
-}
-
-/// The encoding that a Content-Type names, with `application/yang.data+json|xml` of earlier drafts
-/// and devices in the field; a charset other than UTF-8 names none (RFC 8040 §5.2).
-pub fn encoding_of(content_type: &str) -> Option<Encoding> {
-    let (media, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
-    for parameter in parameters.split(';') {
-        if let Some((name, value)) = parameter.split_once('=') {
-            let value = value.trim().trim_matches('"');
-            if name.trim().eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8") {
-                return None;
-            }
-        }
-    }
-    match media.trim().to_ascii_lowercase().as_str() {
-        "application/yang-data+json" | "application/yang.data+json" => Some(Encoding::Json),
-        "application/yang-data+xml" | "application/yang.data+xml" => Some(Encoding::Xml),
-        _ => None,
-    }
-}
-
-/// The encoding to answer in; `None` when the client accepts neither: 406 (RFC 8040 §5.2).
-///
-/// Without an Accept header it is the request's encoding, which also wins a tie.
-pub fn negotiate(accept: Option<&str>, request: Encoding) -> Option<Encoding> {
-    let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
-        return Some(request);
-    };
-    let other = match request {
-        Encoding::Json => Encoding::Xml,
-        Encoding::Xml => Encoding::Json,
-    };
-    let (ours, theirs) = (quality(accept, request), quality(accept, other));
-    match (ours, theirs) {
-        (0, 0) => None,
-        _ if ours >= theirs => Some(request),
-        _ => Some(other),
-    }
-}
-
-/// The thousandths that an Accept header gives to an encoding: those of the most particular range
-/// that matches (RFC 9110 §12.5.1).
-fn quality(accept: &str, encoding: Encoding) -> u16 {
-    let mut best = (0, 0);
-    for range in accept.split(',') {
-        let (media, parameters) = range.split_once(';').unwrap_or((range, ""));
-        let precision = match media.trim() {
-            "*/*" => 1,
-            media if media.eq_ignore_ascii_case("application/*") => 2,
-            media if encoding_of(media) == Some(encoding) => 3,
-            _ => continue,
-        };
-        let quality = parameters
-            .split(';')
-            .filter_map(|parameter| parameter.split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("q"))
-            .map_or(1000, |(_, value)| thousandths(value.trim()));
-        if precision > best.0 || (precision == best.0 && quality > best.1) {
-            best = (precision, quality);
-        }
-    }
-    best.1
-}
-
-/// A `qvalue` (RFC 9110 §12.4.2); a malformed one counts as zero.
-fn thousandths(value: &str) -> u16 {
-    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
-    if fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return 0;
-    }
-    match (whole, format!("{fraction:0<3}").parse::<u16>()) {
-        ("0", Ok(thousandths)) => thousandths,
-        ("1", Ok(0)) => 1000,
-        _ => 0,
-    }
-}
-
-/// The media type of the discovery document (RFC 8040 §3.1).
-pub const HOST_META_MEDIA_TYPE: &str = "application/xrd+xml";
-
-/// The document at `/.well-known/host-meta` for an API root such as `/restconf` (RFC 8040 §3.1).
-pub fn host_meta(root: &str) -> String {
-    let root = quick_xml::escape::escape(root);
-    format!("<XRD xmlns=\"{XRD_NAMESPACE}\">\n  <Link rel=\"restconf\" href=\"{root}\"/>\n</XRD>\n")
-}
-
-/// The API root that a host-meta document names; `None` when it names none (RFC 8040 §3.1).
-pub fn restconf_root(host_meta: &[u8]) -> Option<String> {
-    use quick_xml::events::Event;
-    use quick_xml::name::{Namespace, ResolveResult};
-
-    if host_meta.len() > 64 * 1024 {
-        return None;
-    }
-    let text = std::str::from_utf8(host_meta).ok()?;
-    let mut reader = quick_xml::NsReader::from_str(text);
-    loop {
-        let (namespace, event) = reader.read_resolved_event().ok()?;
-        let (Event::Start(element) | Event::Empty(element)) = event else {
-            match event {
-                Event::Eof | Event::DocType(_) => return None,
-                _ => continue,
-            }
-        };
-        let ours = namespace == ResolveResult::Bound(Namespace(XRD_NAMESPACE));
-        if !ours || element.local_name().as_ref() != "Link" {
-            continue;
-        }
-        let attribute = |name: &str| {
-            let attribute = element.try_get_attribute(name).ok().flatten()?;
-            quick_xml::escape::unescape(&attribute.value)
-                .ok()
-                .map(String::from)
-        };
-        if attribute("rel").as_deref() == Some("restconf") {
-            return attribute("href");
-        }
-    }
-}
-
 const ERRORS: &str = "ietf-restconf:errors";
-const XRD_NAMESPACE: &str = "http://docs.oasis-open.org/ns/xri/xrd-1.0";
 
 #[cfg(test)]
 mod tests {
@@ -517,90 +396,5 @@ mod tests {
             errors.errors[0].info,
             Some(json!({ "urn:x:x": { "y": "1" } }))
         );
-    }
-
-    #[test]
-    fn media_types() {
-        // LEDGER: 8040-5.2-01, 8040-5.2-02
-        for (media, encoding) in [
-            ("application/yang-data+json", Some(Encoding::Json)),
-            ("application/yang-data+xml", Some(Encoding::Xml)),
-            ("application/yang.data+json", Some(Encoding::Json)),
-            ("application/yang.data+xml", Some(Encoding::Xml)),
-            (
-                "Application/YANG-Data+XML ; charset=UTF-8",
-                Some(Encoding::Xml),
-            ),
-            (
-                "application/yang-data+json;charset=\"utf-8\"",
-                Some(Encoding::Json),
-            ),
-            ("application/yang-data+json; charset=iso-8859-1", None),
-            ("application/json", None),
-            ("text/plain", None),
-            ("", None),
-        ] {
-            assert_eq!(encoding_of(media), encoding, "{media}");
-        }
-    }
-
-    #[test]
-    fn the_answer_is_in_an_encoding_that_the_client_accepts() {
-        use Encoding::{Json, Xml};
-        // LEDGER: 8040-5.2-02, 8040-5.2-03
-        for (accept, request, answer) in [
-            (None, Xml, Some(Xml)),
-            (Some(""), Json, Some(Json)),
-            (Some("*/*"), Xml, Some(Xml)),
-            (Some("application/*"), Json, Some(Json)),
-            (Some("application/yang-data+json"), Xml, Some(Json)),
-            (Some("application/yang.data+xml"), Json, Some(Xml)),
-            (
-                Some("application/yang-data+json, application/yang-data+xml"),
-                Xml,
-                Some(Xml),
-            ),
-            (
-                Some("application/yang-data+json;q=0.5,application/yang-data+xml"),
-                Json,
-                Some(Xml),
-            ),
-            (
-                Some("application/yang-data+json; q=0, */*; q=0.1"),
-                Json,
-                Some(Xml),
-            ),
-            (Some("application/yang-data+json;q=0.001"), Xml, Some(Json)),
-            (Some("text/html, */*;q=0.8"), Json, Some(Json)),
-            (Some("application/yang-data+json;q=0"), Json, None),
-            (Some("application/yang-data+json;q=high"), Json, None),
-            (Some("application/json"), Json, None),
-            (Some("text/plain"), Xml, None),
-        ] {
-            assert_eq!(negotiate(accept, request), answer, "{accept:?} {request}");
-        }
-    }
-
-    #[test]
-    fn the_api_root_is_discovered() {
-        // LEDGER: 8040-3.1-01, 8040-3.1-02
-        for root in ["/restconf", "/top/restconf", "/a&b\"<"] {
-            assert_eq!(
-                restconf_root(host_meta(root).as_bytes()).as_deref(),
-                Some(root)
-            );
-        }
-        let other = "<?xml version='1.0'?><x:XRD xmlns:x='http://docs.oasis-open.org/ns/xri/xrd-1.0'>\
-            <x:Link rel='lrdd' href='/no'/><x:Link rel='restconf' href='/yes'></x:Link></x:XRD>";
-        assert_eq!(restconf_root(other.as_bytes()).as_deref(), Some("/yes"));
-        for bad in [
-            "",
-            "x",
-            "<XRD/>",
-            "<!DOCTYPE x><XRD/>",
-            "<Link rel='restconf' href='/'/>",
-        ] {
-            assert_eq!(restconf_root(bad.as_bytes()), None, "{bad}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! Both decoders and both encoders pass through here, so that a document means the same in either
 //! encoding.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
@@ -21,7 +22,7 @@ pub(super) fn check_object<'n>(
 ) -> Result<Map<String, Value>, YangError> {
     let mut checked = Map::new();
     for (name, value) in members {
-        let here = format!("{path}/{name}");
+        let here = format!("{path}/{}", printable(&name));
         let Some(node) = nodes.clone().find(|node| member_name(node, parent) == name) else {
             if let Some(node) = misnamed(&name, nodes.clone()) {
                 let expected = member_name(node, parent);
@@ -332,6 +333,15 @@ fn wrong(path: &str, expected: &'static str) -> YangError {
 
 fn nth(path: &str, index: usize) -> String {
     format!("{path}[{}]", index + 1)
+}
+
+/// A name from outside as it may stand in an error: short and without control characters.
+pub(super) fn printable(name: &str) -> Cow<'_, str> {
+    if name.len() <= 80 && !name.chars().any(char::is_control) {
+        Cow::Borrowed(name)
+    } else {
+        Cow::Owned(shortened(name))
+    }
 }
 
 /// Outside text quoted in an error: short and without control characters.

@@ -21,6 +21,12 @@ pub enum YangError {
         /// The limit.
         limit: usize,
     },
+    /// More nodes than the limit: small in bytes but large in memory.
+    #[error("document has more than {limit} nodes")]
+    TooManyNodes {
+        /// The limit.
+        limit: usize,
+    },
     /// Not UTF-8 (RFC 7951 §3, RFC 8040 §5.2).
     #[error("document is not UTF-8")]
     NotUtf8,
@@ -103,6 +109,7 @@ impl YangError {
         match self {
             Self::TooLarge { .. } => "yang.too-large",
             Self::TooDeep { .. } => "yang.too-deep",
+            Self::TooManyNodes { .. } => "yang.too-many-nodes",
             Self::NotUtf8 => "yang.not-utf8",
             Self::Syntax { .. } => "yang.malformed",
             Self::ForbiddenXml { .. } => "yang.forbidden-xml",
@@ -122,6 +129,7 @@ impl YangError {
         match self {
             Self::TooLarge { .. } => Rule::new(8259, "9", "size limit"),
             Self::TooDeep { .. } => Rule::new(8259, "9", "depth limit"),
+            Self::TooManyNodes { .. } => Rule::new(8259, "9", "node limit"),
             Self::NotUtf8 => Rule::new(7951, "3", "UTF-8"),
             Self::Syntax {
                 encoding: Encoding::Json,

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::check::check_object;
-use super::{Encoding, Node, Options, UnknownMembers, YangError};
+use super::check::{check_object, printable};
+use super::{Encoding, MAX_NODES, Node, Options, UnknownMembers, YangError};
 
 pub(super) fn decode(
     text: &str,
@@ -54,10 +54,12 @@ pub(super) fn canonical(
 fn parse(text: &str, max_depth: usize) -> Result<Value, YangError> {
     let mut refusal = None;
     let mut path = String::new();
+    let mut nodes = 0;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let seed = Strict {
         refusal: &mut refusal,
         path: &mut path,
+        nodes: &mut nodes,
         left: max_depth,
         limit: max_depth,
     };
@@ -77,12 +79,18 @@ fn parse(text: &str, max_depth: usize) -> Result<Value, YangError> {
 struct Strict<'a> {
     refusal: &'a mut Option<YangError>,
     path: &'a mut String,
+    nodes: &'a mut usize,
     left: usize,
     limit: usize,
 }
 
 impl Strict<'_> {
     fn inner(&mut self) -> Option<Strict<'_>> {
+        *self.nodes += 1;
+        if *self.nodes > MAX_NODES {
+            *self.refusal = Some(YangError::TooManyNodes { limit: MAX_NODES });
+            return None;
+        }
         let Some(left) = self.left.checked_sub(1) else {
             *self.refusal = Some(YangError::TooDeep { limit: self.limit });
             return None;
@@ -90,6 +98,7 @@ impl Strict<'_> {
         Some(Strict {
             refusal: self.refusal,
             path: self.path,
+            nodes: self.nodes,
             left,
             limit: self.limit,
         })
@@ -143,7 +152,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut values = Vec::new();
         loop {
             let Some(inner) = self.inner() else {
-                return Err(A::Error::custom("too deep"));
+                return Err(A::Error::custom("limit exceeded"));
             };
             match entries.next_element_seed(inner)? {
                 Some(value) => values.push(value),
@@ -157,7 +166,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(name) = entries.next_key::<String>()? {
             let outer = self.path.len();
             self.path.push('/');
-            self.path.push_str(&name);
+            self.path.push_str(&printable(&name));
             if members.contains_key(&name) {
                 *self.refusal = Some(YangError::Duplicate {
                     path: self.path.clone(),
@@ -165,7 +174,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
                 return Err(A::Error::custom("duplicate member"));
             }
             let Some(inner) = self.inner() else {
-                return Err(A::Error::custom("too deep"));
+                return Err(A::Error::custom("limit exceeded"));
             };
             let value = entries.next_value_seed(inner)?;
             self.path.truncate(outer);

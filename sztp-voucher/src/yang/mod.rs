@@ -74,6 +74,10 @@ impl Default for Options {
     }
 }
 
+/// Most elements, members and entries of a document; the largest that SZTP has is a report with
+/// some host keys.
+const MAX_NODES: usize = 100_000;
+
 /// Decodes a document whose top-level nodes are among `top` into an RFC 7951-shaped object.
 ///
 /// Identity references come out as `module:name` and binary leaves without white space, whichever

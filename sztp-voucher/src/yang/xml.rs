@@ -7,8 +7,10 @@ use quick_xml::events::{BytesDecl, BytesStart, Event};
 use quick_xml::name::{QName, ResolveResult};
 use serde_json::{Map, Value};
 
-use super::check::{check_object, leaf_from_text, member_name};
-use super::{Encoding, Kind, LeafType, Module, Node, Options, UnknownMembers, YangError};
+use super::check::{check_object, leaf_from_text, member_name, printable};
+use super::{
+    Encoding, Kind, LeafType, MAX_NODES, Module, Node, Options, UnknownMembers, YangError,
+};
 
 pub(super) fn decode(
     text: &str,
@@ -38,31 +40,20 @@ fn parse(text: &str, options: &Options) -> Result<Element, YangError> {
     let mut open: Vec<Element> = Vec::new();
     let mut root = None;
     let mut first = true;
+    let mut nodes = 0;
     loop {
         let event = reader
             .read_event()
             .map_err(|error| syntax(error.to_string()))?;
         match event {
             Event::Start(start) => {
-                if root.is_some() {
-                    return Err(syntax("more than one root element"));
-                }
-                if open.len() >= options.max_depth {
-                    return Err(YangError::TooDeep {
-                        limit: options.max_depth,
-                    });
-                }
+                nodes += 1;
+                check_place(root.is_some(), open.len(), nodes, options)?;
                 open.push(element(&reader, &start)?);
             }
             Event::Empty(start) => {
-                if root.is_some() {
-                    return Err(syntax("more than one root element"));
-                }
-                if open.len() >= options.max_depth {
-                    return Err(YangError::TooDeep {
-                        limit: options.max_depth,
-                    });
-                }
+                nodes += 1;
+                check_place(root.is_some(), open.len(), nodes, options)?;
                 close(element(&reader, &start)?, &mut open, &mut root);
             }
             Event::End(_) => {
@@ -110,6 +101,26 @@ fn parse(text: &str, options: &Options) -> Result<Element, YangError> {
     }
 }
 
+fn check_place(
+    after_root: bool,
+    depth: usize,
+    nodes: usize,
+    options: &Options,
+) -> Result<(), YangError> {
+    if after_root {
+        return Err(syntax("more than one root element"));
+    }
+    if depth >= options.max_depth {
+        return Err(YangError::TooDeep {
+            limit: options.max_depth,
+        });
+    }
+    if nodes > MAX_NODES {
+        return Err(YangError::TooManyNodes { limit: MAX_NODES });
+    }
+    Ok(())
+}
+
 fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, YangError> {
     // Attributes carry nothing in instance data; they only have to be well-formed.
     for attribute in start.attributes() {
@@ -120,7 +131,10 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
         ResolveResult::Bound(namespace) => namespace.as_ref().to_owned(),
         ResolveResult::Unbound => String::new(),
         ResolveResult::Unknown(prefix) => {
-            return Err(syntax(format!("undeclared namespace prefix {prefix:?}")));
+            return Err(syntax(format!(
+                "undeclared namespace prefix {:?}",
+                printable(&prefix)
+            )));
         }
     };
     Ok(Element {
@@ -194,13 +208,13 @@ fn convert(
             if let Some(node) = nodes.iter().find(|node| node.name == element.name) {
                 let expected = format!("{} in namespace {}", node.name, node.module.namespace);
                 return Err(YangError::WronglyQualified {
-                    path: format!("{path}/{}", element.name),
+                    path: format!("{path}/{}", printable(&element.name)),
                     expected,
                 });
             }
             if options.unknown == UnknownMembers::Refuse {
                 return Err(YangError::Unknown {
-                    path: format!("{path}/{}", element.name),
+                    path: format!("{path}/{}", printable(&element.name)),
                 });
             }
             insert_unknown(&mut members, element, parent);
