@@ -138,7 +138,10 @@ impl GetBootstrappingDataInput {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok((Self::default(), notes));
         }
-        let options = Options::default();
+        let options = Options {
+            max_bytes: MAX_REQUEST_BYTES,
+            ..Options::default()
+        };
         let mut document = yang::decode(
             bytes,
             encoding,
@@ -295,6 +298,9 @@ fn insert_binary(members: &mut Map<String, Value>, name: &str, bytes: Option<&[u
         members.insert(name.to_owned(), encode_binary(bytes).into());
     }
 }
+
+/// Largest request accepted: a CSR with its certificates, or the output of a talkative script.
+const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 const INPUT: &str = "ietf-sztp-bootstrap-server:input";
 const OUTPUT: &str = "ietf-sztp-bootstrap-server:output";

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 use sztp_voucher::yang::{self, Encoding, Options, YangError, clean_text, encode_binary};
 
-use super::{INPUT, MessageError, insert_text, top};
+use super::{INPUT, MAX_REQUEST_BYTES, MessageError, insert_text, top};
 use crate::schema;
 
 /// Input of `report-progress` (RFC 8572 §7.3).
@@ -53,7 +53,10 @@ impl ProgressReport {
         encoding: Encoding,
     ) -> Result<(Self, Vec<String>), MessageError> {
         let mut notes = Vec::new();
-        let options = Options::default();
+        let options = Options {
+            max_bytes: MAX_REQUEST_BYTES,
+            ..Options::default()
+        };
         let mut document = yang::decode(bytes, encoding, schema::REPORT_PROGRESS_INPUT, &options)?;
         let mut fields = top(&mut document, INPUT)?;
         let name = fields.mandatory_string("progress-type")?;
