@@ -290,12 +290,14 @@ impl Server {
     fn start(files: &Files) -> Self {
         let (device_port, admin_port) = (free_port(), free_port());
         let config = format!(
-            "data-dir = \"data\"\n\
-             [device]\nlisten = \"127.0.0.1:{device_port}\"\n\
-             tls-certificate = \"tls.crt\"\ntls-key = \"tls.key\"\n\
-             idevid-anchors = [\"idevid-ca.crt\"]\n\
-             [admin]\nlisten = \"127.0.0.1:{admin_port}\"\n\
-             [owner]\ncertificate = \"owner.crt\"\nkey = \"owner.key\"\n"
+            "data_dir = \"data\"\n\
+             device_listen = \"127.0.0.1:{device_port}\"\n\
+             admin_listen = \"127.0.0.1:{admin_port}\"\n\
+             idevid_anchors = [\"idevid-ca.crt\"]\n\
+             voucher_anchors = [\"masa.crt\"]\n\
+             [tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n\
+             [owner]\ncertificate = \"owner.crt\"\nkey = \"owner.key\"\n\
+             [answers]\npromote = false\n"
         );
         fs::write(files.path("sztp-server.toml"), config).expect("write");
         let process = Command::new(env!("CARGO_BIN_EXE_sztp-server"))
