@@ -332,11 +332,12 @@ impl Server {
 
     fn load_device(&self, files: &Files) {
         let device = json!({
-            "serial-number": SERIAL,
-            "ownership-voucher": STANDARD.encode(files.read("voucher.vcj")),
-            "onboarding": {
+            "serial_number": SERIAL,
+            "voucher": STANDARD.encode(files.read("voucher.vcj")),
+            "answer": {
+                "kind": "onboarding",
                 "configuration": STANDARD.encode(files.read("device.conf")),
-                "configuration-handling": "replace",
+                "configuration_handling": "replace",
             },
         });
         fs::write(files.path("device.json"), device.to_string()).expect("write");
