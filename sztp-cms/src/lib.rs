@@ -27,3 +27,9 @@ mod server_name;
 mod signed_data;
 mod time;
 
+pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
+pub use certificate::{Certificate, CertificateError};
+pub use key::{KeyError, KeyType, PublicKey, SignatureError, Signer, SigningKey};
+pub use limits::Limits;
+pub use rule::Rule;
+pub use time::{TimeError, UnixTime, WallClock};

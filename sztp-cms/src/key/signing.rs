@@ -1,0 +1,349 @@
+//! Private keys: making, reading, writing and signing.
+
+use core::fmt;
+use std::sync::Arc;
+
+use der::pem;
+use getrandom::SysRng;
+use p256::elliptic_curve::Generate;
+use pkcs8::{
+    DecodePrivateKey, EncodePrivateKey, EncodePublicKey, EncryptedPrivateKeyInfoRef, LineEnding,
+};
+use rsa::RsaPrivateKey;
+use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::traits::PublicKeyParts;
+use sha2::{Sha256, Sha384, Sha512};
+use signature::hazmat::PrehashSigner;
+use zeroize::Zeroizing;
+
+use super::{KeyError, MAX_RSA_BITS, MIN_RSA_BITS, PublicKey, SignatureError};
+use crate::{DigestAlgorithm, SignatureAlgorithm};
+
+/// What a CMS message or certificate is signed with: a [`SigningKey`], or a key held elsewhere.
+pub trait Signer: Send + Sync {
+    /// The algorithm of the signatures made.
+    fn algorithm(&self) -> SignatureAlgorithm;
+    /// The public key as DER SubjectPublicKeyInfo.
+    fn spki_der(&self) -> &[u8];
+    /// Signs a message.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError>;
+}
+
+/// A kind of key to generate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyType {
+    /// ECDSA on P-256.
+    EcP256,
+    /// ECDSA on P-384.
+    EcP384,
+    /// RSA, 2048 bits.
+    Rsa2048,
+    /// RSA, 3072 bits.
+    Rsa3072,
+    /// RSA, 4096 bits.
+    Rsa4096,
+}
+
+/// A private key in memory.
+#[derive(Clone)]
+pub struct SigningKey {
+    private: Arc<Private>,
+    public: Arc<PublicKey>,
+    algorithm: SignatureAlgorithm,
+}
+
+/// Each of these zeroizes itself when dropped.
+enum Private {
+    P256(p256::SecretKey),
+    P384(p384::SecretKey),
+    Rsa(RsaPrivateKey),
+}
+
+impl SigningKey {
+    /// Makes a new key from the operating system's randomness.
+    pub fn generate(key_type: KeyType) -> Result<Self, KeyError> {
+        let private = match key_type {
+            KeyType::EcP256 => {
+                Private::P256(p256::SecretKey::try_generate().map_err(|_| KeyError::Generation)?)
+            }
+            KeyType::EcP384 => {
+                Private::P384(p384::SecretKey::try_generate().map_err(|_| KeyError::Generation)?)
+            }
+            KeyType::Rsa2048 => Private::Rsa(generate_rsa(2048)?),
+            KeyType::Rsa3072 => Private::Rsa(generate_rsa(3072)?),
+            KeyType::Rsa4096 => Private::Rsa(generate_rsa(4096)?),
+        };
+        Self::from_private(private)
+    }
+
+    /// Reads PKCS#8, SEC1 or PKCS#1, PEM or DER, told apart by content.
+    ///
+    /// An encrypted key answers [`KeyError::Encrypted`]: see [`Self::from_encrypted`].
+    pub fn from_pem_or_der(bytes: &[u8]) -> Result<Self, KeyError> {
+        match key_block(bytes)? {
+            Some((label, der)) => match label.as_str() {
+                "PRIVATE KEY" => from_pkcs8(&der),
+                "EC PRIVATE KEY" => from_sec1(&der),
+                "RSA PRIVATE KEY" => from_pkcs1(&der),
+                "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
+                _ => Err(KeyError::Malformed),
+            },
+            None if Self::is_encrypted(bytes) => Err(KeyError::Encrypted),
+            None => {
+                from_pkcs8(bytes).or_else(|_| from_sec1(bytes)).or_else(|_| from_pkcs1(bytes))
+            }
+        }
+        .and_then(Self::from_private)
+    }
+
+    /// Reads encrypted PKCS#8, PEM or DER (RFC 5958 §3).
+    pub fn from_encrypted(bytes: &[u8], passphrase: &str) -> Result<Self, KeyError> {
+        let block = key_block(bytes)?;
+        let der = block.as_ref().map_or(bytes, |(_, der)| der.as_slice());
+        let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| KeyError::Malformed)?;
+        let plain = info.decrypt(passphrase).map_err(|_| KeyError::Passphrase)?;
+        from_pkcs8(plain.as_bytes()).and_then(Self::from_private)
+    }
+
+    /// Whether the file holds an encrypted PKCS#8 key.
+    pub fn is_encrypted(bytes: &[u8]) -> bool {
+        match key_block(bytes) {
+            Ok(Some((label, _))) => label == "ENCRYPTED PRIVATE KEY",
+            Ok(None) => EncryptedPrivateKeyInfoRef::try_from(bytes).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// The same key, signing with another algorithm.
+    pub fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Self, KeyError> {
+        let fits = match *self.private {
+            Private::P256(_) | Private::P384(_) => matches!(algorithm, SignatureAlgorithm::Ecdsa(_)),
+            Private::Rsa(_) => !matches!(algorithm, SignatureAlgorithm::Ecdsa(_)),
+        };
+        if fits { Ok(Self { algorithm, ..self.clone() }) } else { Err(KeyError::WrongAlgorithm) }
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// As unencrypted PKCS#8 DER.
+    pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        match &*self.private {
+            Private::P256(key) => key.to_pkcs8_der(),
+            Private::P384(key) => key.to_pkcs8_der(),
+            Private::Rsa(key) => key.to_pkcs8_der(),
+        }
+        .map(|document| Zeroizing::new(document.as_bytes().to_vec()))
+        .map_err(|_| KeyError::Malformed)
+    }
+
+    /// As unencrypted PKCS#8 PEM.
+    pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        match &*self.private {
+            Private::P256(key) => key.to_pkcs8_pem(LineEnding::LF),
+            Private::P384(key) => key.to_pkcs8_pem(LineEnding::LF),
+            Private::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF),
+        }
+        .map_err(|_| KeyError::Malformed)
+    }
+
+    fn from_private(private: Private) -> Result<Self, KeyError> {
+        let (spki, algorithm) = match &private {
+            Private::P256(key) => (
+                key.public_key().to_public_key_der(),
+                SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256),
+            ),
+            Private::P384(key) => (
+                key.public_key().to_public_key_der(),
+                SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha384),
+            ),
+            Private::Rsa(key) => (
+                key.to_public_key().to_public_key_der(),
+                SignatureAlgorithm::RsaPkcs1(DigestAlgorithm::Sha256),
+            ),
+        };
+        let spki = spki.map_err(|_| KeyError::Malformed)?;
+        let public = Arc::new(PublicKey::from_spki_der(spki.as_bytes())?);
+        Ok(Self { private: Arc::new(private), public, algorithm })
+    }
+}
+
+impl Signer for SigningKey {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+
+    fn spki_der(&self) -> &[u8] {
+        self.public.spki_der()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
+        let digest = self.algorithm.digest();
+        match (&*self.private, self.algorithm) {
+            (Private::P256(key), SignatureAlgorithm::Ecdsa(_)) => {
+                let key = p256::ecdsa::SigningKey::from(key);
+                PrehashSigner::<p256::ecdsa::DerSignature>::sign_prehash(
+                    &key,
+                    &digest.digest(message),
+                )
+                .map(|signature| signature.as_bytes().to_vec())
+                .map_err(|_| SignatureError::Signing)
+            }
+            (Private::P384(key), SignatureAlgorithm::Ecdsa(_)) => {
+                let key = p384::ecdsa::SigningKey::from(key);
+                PrehashSigner::<p384::ecdsa::DerSignature>::sign_prehash(
+                    &key,
+                    &digest.digest(message),
+                )
+                .map(|signature| signature.as_bytes().to_vec())
+                .map_err(|_| SignatureError::Signing)
+            }
+            (Private::Rsa(key), SignatureAlgorithm::RsaPkcs1(_)) => match digest {
+                DigestAlgorithm::Sha256 => key.pkcs1v15_sign_with_rng::<Sha256, _>(&mut SysRng, message),
+                DigestAlgorithm::Sha384 => key.pkcs1v15_sign_with_rng::<Sha384, _>(&mut SysRng, message),
+                DigestAlgorithm::Sha512 => key.pkcs1v15_sign_with_rng::<Sha512, _>(&mut SysRng, message),
+            }
+            .map_err(|_| SignatureError::Signing),
+            (Private::Rsa(key), SignatureAlgorithm::RsaPss(_)) => match digest {
+                DigestAlgorithm::Sha256 => key.pss_sign_with_rng::<Sha256, _>(&mut SysRng, message),
+                DigestAlgorithm::Sha384 => key.pss_sign_with_rng::<Sha384, _>(&mut SysRng, message),
+                DigestAlgorithm::Sha512 => key.pss_sign_with_rng::<Sha512, _>(&mut SysRng, message),
+            }
+            .map_err(|_| SignatureError::Signing),
+            _ => Err(SignatureError::WrongKeyType),
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({}, private part not shown)", self.public.description())
+    }
+}
+
+fn generate_rsa(bits: usize) -> Result<RsaPrivateKey, KeyError> {
+    RsaPrivateKey::new(&mut SysRng, bits).map_err(|_| KeyError::Generation)
+}
+
+fn from_pkcs8(der: &[u8]) -> Result<Private, KeyError> {
+    p256::SecretKey::from_pkcs8_der(der)
+        .map(Private::P256)
+        .or_else(|_| p384::SecretKey::from_pkcs8_der(der).map(Private::P384))
+        .or_else(|_| RsaPrivateKey::from_pkcs8_der(der).map(Private::Rsa))
+        .map_err(|_| KeyError::Malformed)
+        .and_then(accepted_size)
+}
+
+fn from_sec1(der: &[u8]) -> Result<Private, KeyError> {
+    p256::SecretKey::from_sec1_der(der)
+        .map(Private::P256)
+        .or_else(|_| p384::SecretKey::from_sec1_der(der).map(Private::P384))
+        .map_err(|_| KeyError::Malformed)
+}
+
+fn from_pkcs1(der: &[u8]) -> Result<Private, KeyError> {
+    RsaPrivateKey::from_pkcs1_der(der)
+        .map(Private::Rsa)
+        .map_err(|_| KeyError::Malformed)
+        .and_then(accepted_size)
+}
+
+fn accepted_size(private: Private) -> Result<Private, KeyError> {
+    if let Private::Rsa(key) = &private {
+        let bits = key.n().bits() as usize;
+        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+            return Err(KeyError::RsaSize { bits });
+        }
+    }
+    Ok(private)
+}
+
+/// The first private-key block of a PEM file, past the parameters that `openssl ecparam` writes
+/// before it; `None` where the file is not PEM.
+fn key_block(bytes: &[u8]) -> Result<Option<(String, Zeroizing<Vec<u8>>)>, KeyError> {
+    const BEGIN: &str = "-----BEGIN ";
+    let Ok(text) = core::str::from_utf8(bytes) else { return Ok(None) };
+    let mut rest = text;
+    let mut seen = false;
+    while let Some(at) = rest.find(BEGIN) {
+        seen = true;
+        rest = &rest[at..];
+        let label = rest[BEGIN.len()..].split("-----").next().unwrap_or_default();
+        if label.ends_with("PRIVATE KEY") {
+            let end = format!("-----END {label}-----");
+            let length = rest.find(&end).ok_or(KeyError::Malformed)? + end.len();
+            let (label, der) =
+                pem::decode_vec(rest[..length].as_bytes()).map_err(|_| KeyError::Malformed)?;
+            return Ok(Some((label.to_owned(), Zeroizing::new(der))));
+        }
+        rest = &rest[BEGIN.len()..];
+    }
+    if seen { Err(KeyError::Malformed) } else { Ok(None) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::rust_crypto;
+
+    fn algorithms(key: &SigningKey) -> Vec<SignatureAlgorithm> {
+        use DigestAlgorithm::{Sha256, Sha384, Sha512};
+        [Sha256, Sha384, Sha512]
+            .into_iter()
+            .flat_map(|d| {
+                [
+                    SignatureAlgorithm::Ecdsa(d),
+                    SignatureAlgorithm::RsaPkcs1(d),
+                    SignatureAlgorithm::RsaPss(d),
+                ]
+            })
+            .filter(|&a| key.with_algorithm(a).is_ok())
+            .collect()
+    }
+
+    #[test]
+    fn signs_and_verifies_with_every_algorithm_on_every_backend() {
+        for key_type in [KeyType::EcP256, KeyType::EcP384, KeyType::Rsa2048] {
+            let key = SigningKey::generate(key_type).unwrap();
+            for algorithm in algorithms(&key) {
+                let signer = key.with_algorithm(algorithm).unwrap();
+                let mut signature = signer.sign(b"message").unwrap();
+                let public = key.public_key();
+                assert_eq!(public.verify(algorithm, b"message", &signature), Ok(()), "{algorithm}");
+                assert!(rust_crypto::verify(public.kind(), algorithm, b"message", &signature));
+                assert_eq!(
+                    public.verify(algorithm, b"other", &signature),
+                    Err(SignatureError::Bad)
+                );
+                *signature.last_mut().unwrap() ^= 1;
+                assert_eq!(
+                    public.verify(algorithm, b"message", &signature),
+                    Err(SignatureError::Bad)
+                );
+                assert!(!rust_crypto::verify(public.kind(), algorithm, b"message", &signature));
+            }
+        }
+    }
+
+    #[test]
+    fn survives_pkcs8_and_hides_itself_from_debug() {
+        for key_type in [KeyType::EcP256, KeyType::EcP384, KeyType::Rsa2048] {
+            let key = SigningKey::generate(key_type).unwrap();
+            let pem = key.to_pkcs8_pem().unwrap();
+            let again = SigningKey::from_pem_or_der(pem.as_bytes()).unwrap();
+            assert_eq!(again.public_key(), key.public_key());
+            let der = key.to_pkcs8_der().unwrap();
+            assert!(SigningKey::from_pem_or_der(&der).is_ok());
+            assert!(format!("{key:?}").ends_with("private part not shown)"));
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_key() {
+        for bytes in [&b""[..], b"hello", b"-----BEGIN CERTIFICATE-----\n", &[0x30, 0x80, 0, 0]] {
+            assert_eq!(SigningKey::from_pem_or_der(bytes).err(), Some(KeyError::Malformed));
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! What the server knows about devices, as stored and as shown by the admin API.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sztp_cms::UnixTime;
+
+/// One device: what the operator wants for it and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// As in the subject of its IDevID certificate (RFC 8572 §5.3).
+    pub serial_number: String,
+    /// Lifecycle state, by its exact name (`Unprovisioned`, `InProgress`, ...).
+    pub state: String,
+    /// The stage of bootstrapping it was last heard in.
+    pub stage: Option<String>,
+    /// Whether it has reported that parsing was completed.
+    pub parsed: bool,
+    /// Why it is in an error state.
+    pub reason: Option<String>,
+    /// What the operator set.
+    #[serde(flatten)]
+    pub spec: DeviceSpec,
+    /// RFC 3339.
+    #[serde(serialize_with = "rfc3339")]
+    pub created_at: UnixTime,
+    /// RFC 3339: the last event.
+    #[serde(serialize_with = "rfc3339")]
+    pub updated_at: UnixTime,
+}
+
+/// What an operator sets for a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeviceSpec {
+    /// What it is answered.
+    pub answer: Answer,
+    /// Its ownership voucher (CMS).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<Blob>,
+    /// Overrides the server's `answers.promote`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promote: Option<bool>,
+    /// Overrides the server's `answers.sign`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign: Option<bool>,
+    /// Overrides the server's `answers.reprovision`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reprovision: Option<bool>,
+    /// How much the device is asked to report.
+    pub reporting_level: Level,
+    /// Encoding inside the conveyed information, whatever the RPC's encoding is.
+    pub conveyed_encoding: ConveyedEncoding,
+    /// Whether generated CMS names the SZTP content types or id-data (RFC 8572 §3.1).
+    pub content_type: ContentTypeChoice,
+}
+
+impl Default for DeviceSpec {
+    fn default() -> Self {
+        Self {
+            answer: Answer::Nothing,
+            voucher: None,
+            promote: None,
+            sign: None,
+            reprovision: None,
+            reporting_level: Level::Verbose,
+            conveyed_encoding: ConveyedEncoding::Json,
+            content_type: ContentTypeChoice::Sztp,
+        }
+    }
+}
+
+/// RFC 8572 §7.3 reporting-level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Only what is mandatory.
+    Minimal,
+    /// Everything.
+    Verbose,
+}
+
+/// The encoding of a document inside a CMS structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConveyedEncoding {
+    /// RFC 7951.
+    Json,
+    /// RFC 7950.
+    Xml,
+}
+
+/// eContentType of generated conveyed information.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContentTypeChoice {
+    /// id-ct-sztpConveyedInfoXML or -JSON.
+    Sztp,
+    /// id-data, with the encoding told out of band.
+    IdData,
+}
+
+/// What a device is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Answer {
+    /// Nothing yet: known, but nothing to give.
+    #[default]
+    Nothing,
+    /// Onboarding information (RFC 8572 §2.2), signed at request time.
+    Onboarding(OnboardingSpec),
+    /// Redirect information (RFC 8572 §2.1), signed at request time.
+    Redirect(RedirectSpec),
+    /// The three artifacts as made elsewhere, given as they are.
+    Presigned(PresignedSpec),
+}
+
+/// Onboarding information as the operator writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OnboardingSpec {
+    /// The image to run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_image: Option<BootImageSpec>,
+    /// How the configuration is put in place; needed with a configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration_handling: Option<Handling>,
+    /// Run before the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pre_configuration_script: Option<Blob>,
+    /// The configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Blob>,
+    /// Run after the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post_configuration_script: Option<Blob>,
+}
+
+/// Which image a device must run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BootImageSpec {
+    /// Name of an image uploaded to this server; its URI and hash are filled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Where else the image is found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub download_uris: Vec<String>,
+    /// SHA-256 in hex (colons allowed); wins over the uploaded image's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// The operating system's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os_name: Option<String>,
+    /// The operating system's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+}
+
+/// RFC 8572 §6.3 configuration-handling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handling {
+    /// Into the running configuration.
+    Merge,
+    /// Instead of the running configuration.
+    Replace,
+}
+
+/// Where a device is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedirectSpec {
+    /// In order of preference.
+    pub servers: Vec<RedirectServer>,
+}
+
+/// One entry of redirect information.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedirectServer {
+    /// Host name or address.
+    pub address: String,
+    /// Absent: 443.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Certificates (PEM), or a certs-only CMS in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_anchor: Option<Blob>,
+}
+
+/// Artifacts that were signed elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PresignedSpec {
+    /// CMS.
+    pub conveyed_information: Blob,
+    /// CMS; with the voucher or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_certificate: Option<Blob>,
+    /// CMS; with the owner certificate or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ownership_voucher: Option<Blob>,
+}
+
+/// Octets, in JSON a base64 string, or `{"text": "..."}` on input.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Blob(pub Vec<u8>);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Base64(String),
+            Text { text: String },
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Text { text } => Ok(Self(text.into_bytes())),
+            Form::Base64(text) => {
+                let compact: String = text.split_ascii_whitespace().collect();
+                STANDARD
+                    .decode(compact)
+                    .map(Self)
+                    .map_err(|error| serde::de::Error::custom(format!("not base64: {error}")))
+            }
+        }
+    }
+}
+
+impl core::fmt::Debug for Blob {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Blob({} octets)", self.0.len())
+    }
+}
+
+impl From<Vec<u8>> for Blob {
+    fn from(octets: Vec<u8>) -> Self {
+        Self(octets)
+    }
+}
+
+/// One line of a device's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryEntry {
+    /// RFC 3339.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: UnixTime,
+    /// Address the device came from; none for what the operator did.
+    pub peer: Option<String>,
+    /// What happened, in a word (`served`, `progress`, `refused`, `reset`, ...).
+    pub event: String,
+    /// Of a progress report.
+    pub progress_type: Option<String>,
+    /// Details for people.
+    pub message: Option<String>,
+    /// The lifecycle state after it.
+    pub state: String,
+}
+
+/// An uploaded image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// As uploaded; the last part of its download URI.
+    pub name: String,
+    /// Lower-case hex.
+    pub sha256: String,
+    /// In octets.
+    pub size: u64,
+    /// RFC 3339.
+    #[serde(serialize_with = "rfc3339")]
+    pub created_at: UnixTime,
+}
+
+fn rfc3339<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_as_base64_or_text() {
+        let spec: DeviceSpec = serde_json::from_str(
+            r#"{"answer":{"kind":"onboarding","configuration":{"text":"<a/>"},
+                "configuration_handling":"merge","pre_configuration_script":"aGk="}}"#,
+        )
+        .unwrap();
+        let Answer::Onboarding(onboarding) = &spec.answer else { panic!("{spec:?}") };
+        assert_eq!(onboarding.configuration, Some(Blob(b"<a/>".to_vec())));
+        assert_eq!(onboarding.pre_configuration_script, Some(Blob(b"hi".to_vec())));
+        let again = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+        assert_eq!(spec, again);
+        assert!(serde_json::from_str::<DeviceSpec>(r#"{"voucher":"!!"}"#).is_err());
+    }
+}
