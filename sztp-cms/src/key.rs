@@ -8,7 +8,7 @@ use core::fmt;
 
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
-use rsa::RsaPublicKey;
+use rsa::PublicKey as RsaPublicKey;
 use rsa::pkcs1::DecodeRsaPublicKey;
 use rsa::traits::PublicKeyParts;
 use spki::SubjectPublicKeyInfoRef;
@@ -119,7 +119,7 @@ fn ec_key(curve: Option<ObjectIdentifier>, point: &[u8]) -> Result<PublicKeyKind
 }
 
 fn rsa_key(pkcs1: &[u8]) -> Result<PublicKeyKind, KeyError> {
-    let raw = pkcs1::RsaPublicKey::from_der(pkcs1).map_err(|_| KeyError::Malformed)?;
+    let raw = pkcs1::RsaPublicKeyRef::from_der(pkcs1).map_err(|_| KeyError::Malformed)?;
     // Before any arithmetic: a huge modulus would cost the verifier, not the attacker.
     let bits = raw.modulus.as_bytes().len() * 8;
     if bits > MAX_RSA_BITS {

@@ -28,7 +28,7 @@ mod signed_data;
 mod time;
 
 pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
-pub use certificate::{Certificate, CertificateError};
+pub use certificate::{Certificate, CertificateError, KeyUsage};
 pub use key::{KeyError, KeyType, PublicKey, SignatureError, Signer, SigningKey};
 pub use limits::Limits;
 pub use rule::Rule;

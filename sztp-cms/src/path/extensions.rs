@@ -8,7 +8,9 @@ use crate::certificate::{
     Certificate, CertificateError, OID_AUTHORITY_KEY_IDENTIFIER, OID_BASIC_CONSTRAINTS,
     OID_KEY_USAGE, OID_SUBJECT_KEY_IDENTIFIER, is_context, sequence_body,
 };
-use crate::{KeyError, SignatureAlgorithm, SignatureError};
+use der::Decode as _;
+
+use crate::{AlgorithmError, KeyError, SignatureAlgorithm, SignatureError};
 
 /// RFC 5280 §6.1.3 (a)(1), over the octets as received.
 pub(super) fn verify_signature(
@@ -20,16 +22,19 @@ pub(super) fn verify_signature(
         return Err(PathError::SignatureAlgorithmMismatch { subject: name() });
     }
     let refused = |error: &SignatureError| match error {
-        SignatureError::WeakAlgorithm { .. } => PathError::WeakAlgorithm { subject: name() },
-        SignatureError::UnsupportedAlgorithm { .. } => {
+        SignatureError::Algorithm(AlgorithmError::Weak { .. }) => PathError::WeakAlgorithm { subject: name() },
+        SignatureError::Algorithm(_) => {
             PathError::UnsupportedAlgorithm { subject: name() }
         }
         _ => PathError::BadSignature { subject: name(), issuer: issuer.subject() },
     };
-    let algorithm = SignatureAlgorithm::from_der(subject.signature_algorithm_der())
-        .map_err(|error| refused(&error))?;
+    let algorithm = spki::AlgorithmIdentifierOwned::from_der(subject.signature_algorithm_der())
+        .map_err(|_| PathError::UnsupportedAlgorithm { subject: name() })
+        .and_then(|id| {
+            SignatureAlgorithm::from_identifier(&id).map_err(|error| refused(&error.into()))
+        })?;
     let key = issuer.public_key().map_err(|error| match error {
-        CertificateError::Key(KeyError::Weak { .. }) => {
+        CertificateError::Key(KeyError::RsaSize { .. }) => {
             PathError::WeakAlgorithm { subject: name() }
         }
         _ => PathError::UnsupportedAlgorithm { subject: name() },
