@@ -15,7 +15,7 @@ use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use sha2::{Digest, Sha256};
 
-use crate::{KeyError, Limits, PublicKey, Rule, UnixTime};
+use crate::{KeyError, PublicKey, Rule, UnixTime};
 
 pub(crate) mod name;
 mod time;
@@ -47,7 +47,7 @@ impl Certificate {
             .ok_or(CertificateError::NoCertificate)
     }
 
-    /// Reads all certificates of a file: PEM blocks, one DER certificate, or a certs-only CMS.
+    /// Reads all certificates of a file: PEM blocks or one DER certificate.
     pub fn list_from_pem_or_der(bytes: &[u8]) -> Result<Vec<Self>, CertificateError> {
         if !contains(bytes, b"-----BEGIN ") {
             return Self::list_from_der(bytes);
@@ -243,15 +243,7 @@ impl Certificate {
     }
 
     fn list_from_der(der: &[u8]) -> Result<Vec<Self>, CertificateError> {
-        let first = match Self::from_der(der) {
-            Ok(certificate) => return Ok(vec![certificate]),
-            Err(error) => error,
-        };
-        match crate::parse_certs_only(der, &Limits::default()) {
-            Ok(cms) if !cms.certificates().is_empty() => Ok(cms.certificates().to_vec()),
-            Ok(_) => Err(CertificateError::NoCertificate),
-            Err(_) => Err(first),
-        }
+        Ok(vec![Self::from_der(der)?])
     }
 }
 

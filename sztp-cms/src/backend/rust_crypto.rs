@@ -1,6 +1,6 @@
 //! The pure-Rust backend: `p256`, `p384`, `rsa`.
 
-use rsa::RsaPublicKey;
+use rsa::PublicKey as RsaPublicKey;
 use sha2::{Sha256, Sha384, Sha512};
 use signature::hazmat::PrehashVerifier;
 
