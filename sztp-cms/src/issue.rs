@@ -335,7 +335,7 @@ fn unescaped(text: &str) -> Option<String> {
             continue;
         }
         let pair = rest.get(..2).and_then(|p| std::str::from_utf8(p).ok());
-        if let Some(octet) = pair.and_then(|p| u8::from_str_radix(p, 16).ok()) {
+        if let Some(octet) = pair.and_then(|p| (p.bytes().all(|b| b.is_ascii_hexdigit())).then(|| u8::from_str_radix(p, 16).ok()).flatten()) {
             out.push(octet);
             rest = &rest[2..];
         } else {
