@@ -48,7 +48,10 @@ impl DigestAlgorithm {
 
     /// For a CMS digestAlgorithm; parameters are absent (RFC 5754 §2).
     pub fn identifier(self) -> AlgorithmIdentifierOwned {
-        AlgorithmIdentifierOwned { oid: self.oid(), parameters: None }
+        AlgorithmIdentifierOwned {
+            oid: self.oid(),
+            parameters: None,
+        }
     }
 
     fn oid(self) -> ObjectIdentifier {
@@ -213,8 +216,9 @@ struct PssParameters {
 }
 
 fn pss_digest(parameters: Option<&Any>) -> Result<DigestAlgorithm, AlgorithmError> {
-    let parameters: PssParameters =
-        parameters.and_then(|any| any.decode_as().ok()).ok_or(AlgorithmError::PssParameters)?;
+    let parameters: PssParameters = parameters
+        .and_then(|any| any.decode_as().ok())
+        .ok_or(AlgorithmError::PssParameters)?;
     let (Some(hash), Some(mask)) = (parameters.hash, parameters.mask) else {
         return Err(AlgorithmError::Weak { name: "SHA-1" });
     };
@@ -229,12 +233,22 @@ fn pss_digest(parameters: Option<&Any>) -> Result<DigestAlgorithm, AlgorithmErro
         && mask_digest == digest
         && salt_length == digest.length()
         && parameters.trailer.unwrap_or(1) == 1;
-    if usual { Ok(digest) } else { Err(AlgorithmError::PssParameters) }
+    if usual {
+        Ok(digest)
+    } else {
+        Err(AlgorithmError::PssParameters)
+    }
 }
 
 fn pss_parameters(digest: DigestAlgorithm) -> Result<Any, der::Error> {
-    let hash = AlgorithmIdentifierOwned { oid: digest.oid(), parameters: Some(Any::null()) };
-    let mask = AlgorithmIdentifierOwned { oid: MGF1, parameters: Some(Any::encode_from(&hash)?) };
+    let hash = AlgorithmIdentifierOwned {
+        oid: digest.oid(),
+        parameters: Some(Any::null()),
+    };
+    let mask = AlgorithmIdentifierOwned {
+        oid: MGF1,
+        parameters: Some(Any::encode_from(&hash)?),
+    };
     let parameters = PssParameters {
         hash: Some(hash),
         mask: Some(mask),
@@ -297,7 +311,10 @@ mod tests {
 
     #[test]
     fn weak_digests_are_refused_by_name() {
-        let id = AlgorithmIdentifierOwned { oid: RSA_SHA_1, parameters: Some(Any::null()) };
+        let id = AlgorithmIdentifierOwned {
+            oid: RSA_SHA_1,
+            parameters: Some(Any::null()),
+        };
         assert_eq!(
             SignatureAlgorithm::from_identifier(&id),
             Err(AlgorithmError::Weak { name: "SHA-1" })
@@ -306,7 +323,9 @@ mod tests {
 
     #[test]
     fn digests_of_a_signer_info_must_agree() {
-        let id = SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256).identifier().unwrap();
+        let id = SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256)
+            .identifier()
+            .unwrap();
         assert_eq!(
             SignatureAlgorithm::from_cms_identifier(&id, DigestAlgorithm::Sha512),
             Err(AlgorithmError::DigestMismatch)

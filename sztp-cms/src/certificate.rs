@@ -61,7 +61,9 @@ impl Certificate {
                 _ => {}
             }
             if list.len() > MAX_CERTIFICATES_PER_FILE {
-                return Err(CertificateError::TooMany { limit: MAX_CERTIFICATES_PER_FILE });
+                return Err(CertificateError::TooMany {
+                    limit: MAX_CERTIFICATES_PER_FILE,
+                });
             }
         }
         if list.is_empty() {
@@ -328,7 +330,9 @@ impl KeyUsage {
         while octets.last() == Some(&0) {
             octets.pop();
         }
-        let unused = octets.last().map_or(0, |last| last.trailing_zeros().to_le_bytes()[0]);
+        let unused = octets
+            .last()
+            .map_or(0, |last| last.trailing_zeros().to_le_bytes()[0]);
         let mut der = vec![0x03, octets.len().to_le_bytes()[0] + 1, unused];
         der.extend(octets);
         der
@@ -476,7 +480,9 @@ impl Fields {
         let signature =
             BitStringRef::decode(&mut outer).map_err(|_| malformed("signatureValue"))?;
         outer.finish().map_err(|_| malformed("signatureValue"))?;
-        let signature = signature.as_bytes().ok_or_else(|| malformed("signatureValue"))?;
+        let signature = signature
+            .as_bytes()
+            .ok_or_else(|| malformed("signatureValue"))?;
 
         let mut fields = reader(sequence_body(tbs)?, "tbsCertificate")?;
         let version = version(&mut fields)?;
@@ -508,10 +514,18 @@ impl Fields {
         if version < 3 && !extensions.is_empty() {
             return Err(malformed("version"));
         }
-        let value_of = |oid| extensions.iter().find(|e| e.oid == oid).map(|e| &der[e.value.clone()]);
-        let key_usage = value_of(OID_KEY_USAGE).map(KeyUsage::from_der).transpose()?;
-        let basic_constraints =
-            value_of(OID_BASIC_CONSTRAINTS).map(BasicConstraints::from_der).transpose()?;
+        let value_of = |oid| {
+            extensions
+                .iter()
+                .find(|e| e.oid == oid)
+                .map(|e| &der[e.value.clone()])
+        };
+        let key_usage = value_of(OID_KEY_USAGE)
+            .map(KeyUsage::from_der)
+            .transpose()?;
+        let basic_constraints = value_of(OID_BASIC_CONSTRAINTS)
+            .map(BasicConstraints::from_der)
+            .transpose()?;
         Ok(Self {
             version,
             tbs: at(tbs),
@@ -568,7 +582,11 @@ fn read_extensions(
         if list.iter().any(|known| known.oid == oid) {
             return Err(CertificateError::DuplicateExtension(oid));
         }
-        list.push(ExtensionField { oid, critical, value: range_in(der, value) });
+        list.push(ExtensionField {
+            oid,
+            critical,
+            value: range_in(der, value),
+        });
     }
     Ok(())
 }
@@ -606,7 +624,11 @@ fn any<'a>(
     what: &'static str,
 ) -> Result<AnyRef<'a>, CertificateError> {
     let value = AnyRef::decode(reader).map_err(|_| malformed(what))?;
-    if value.tag() == tag { Ok(value) } else { Err(malformed(what)) }
+    if value.tag() == tag {
+        Ok(value)
+    } else {
+        Err(malformed(what))
+    }
 }
 
 fn tlv<'a>(
@@ -631,11 +653,17 @@ fn malformed(what: &'static str) -> CertificateError {
 }
 
 fn hex(bytes: &[u8], separator: &str) -> String {
-    bytes.iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(separator)
+    bytes
+        .iter()
+        .map(|b| format!("{b:02X}"))
+        .collect::<Vec<_>>()
+        .join(separator)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }
 
 /// The PEM blocks of a file, label and content; text around them is skipped (RFC 7468 §2).

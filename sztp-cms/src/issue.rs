@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use spki::SubjectPublicKeyInfoRef;
 
 use crate::certificate::{
-    OID_AUTHORITY_KEY_IDENTIFIER, OID_BASIC_CONSTRAINTS, OID_KEY_USAGE,
-    OID_SUBJECT_KEY_IDENTIFIER, name,
+    OID_AUTHORITY_KEY_IDENTIFIER, OID_BASIC_CONSTRAINTS, OID_KEY_USAGE, OID_SUBJECT_KEY_IDENTIFIER,
+    name,
 };
 use crate::path::OID_SUBJECT_ALT_NAME;
 use crate::{Certificate, CertificateError, KeyUsage, Rule, SignatureError, Signer, UnixTime};
@@ -83,16 +83,18 @@ impl CertificateBuilder {
 
     /// Adds domain names to subjectAltName.
     pub fn dns_names<S: AsRef<str>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.names.extend(names.into_iter().map(|n| tlv(0x82, n.as_ref().as_bytes())));
+        self.names
+            .extend(names.into_iter().map(|n| tlv(0x82, n.as_ref().as_bytes())));
         self
     }
 
     /// Adds IP addresses to subjectAltName.
     pub fn ip_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
-        self.names.extend(addresses.into_iter().map(|address| match address {
-            IpAddr::V4(v4) => tlv(0x87, &v4.octets()),
-            IpAddr::V6(v6) => tlv(0x87, &v6.octets()),
-        }));
+        self.names
+            .extend(addresses.into_iter().map(|address| match address {
+                IpAddr::V4(v4) => tlv(0x87, &v4.octets()),
+                IpAddr::V6(v6) => tlv(0x87, &v6.octets()),
+            }));
         self
     }
 
@@ -117,14 +119,22 @@ impl CertificateBuilder {
         issuer_key: &dyn Signer,
     ) -> Result<Certificate, IssueError> {
         if issuer.spki_der() != issuer_key.spki_der() {
-            return Err(IssueError::KeyMismatch { issuer: issuer.subject() });
+            return Err(IssueError::KeyMismatch {
+                issuer: issuer.subject(),
+            });
         }
         let subject = name_der(&self.subject)?;
         let issuer_id = match issuer.subject_key_id() {
             Some(id) => id.to_vec(),
             None => key_id(issuer.spki_der())?,
         };
-        self.sign(&subject, issuer.subject_der(), &issuer_id, subject_spki_der, issuer_key)
+        self.sign(
+            &subject,
+            issuer.subject_der(),
+            &issuer_id,
+            subject_spki_der,
+            issuer_key,
+        )
     }
 
     fn sign(
@@ -144,37 +154,64 @@ impl CertificateBuilder {
             &integer(&random_serial()?),
             &algorithm,
             issuer,
-            &sequence(&[&time(self.not_before)?, &time(self.not_after.unwrap_or(NO_END))?]),
+            &sequence(&[
+                &time(self.not_before)?,
+                &time(self.not_after.unwrap_or(NO_END))?,
+            ]),
             subject,
             spki,
-            &tlv(0xa3, &sequence(&[&self.extensions(issuer_id, spki)?.concat()])),
+            &tlv(
+                0xa3,
+                &sequence(&[&self.extensions(issuer_id, spki)?.concat()]),
+            ),
         ]);
         let signature = key.sign(&tbs).map_err(IssueError::Sign)?;
         let signature = BitString::from_bytes(&signature)?.to_der()?;
-        Ok(Certificate::from_der(&sequence(&[&tbs, &algorithm, &signature]))?)
+        Ok(Certificate::from_der(&sequence(&[
+            &tbs, &algorithm, &signature,
+        ]))?)
     }
 
     fn extensions(&self, issuer_id: &[u8], spki: &[u8]) -> Result<Vec<Vec<u8>>, IssueError> {
         let mut list = Vec::new();
         if let Some(path_len) = self.ca {
-            let limit = path_len.map(|n| integer(&n.to_be_bytes())).unwrap_or_default();
-            list.push(extension(OID_BASIC_CONSTRAINTS, true, &sequence(&[&TRUE, &limit]))?);
+            let limit = path_len
+                .map(|n| integer(&n.to_be_bytes()))
+                .unwrap_or_default();
+            list.push(extension(
+                OID_BASIC_CONSTRAINTS,
+                true,
+                &sequence(&[&TRUE, &limit]),
+            )?);
         }
-        let usage = self
-            .key_usage
-            .or_else(|| self.ca.map(|_| KeyUsage::KEY_CERT_SIGN | KeyUsage::CRL_SIGN));
+        let usage = self.key_usage.or_else(|| {
+            self.ca
+                .map(|_| KeyUsage::KEY_CERT_SIGN | KeyUsage::CRL_SIGN)
+        });
         if let Some(usage) = usage {
             list.push(extension(OID_KEY_USAGE, true, &usage.to_der())?);
         }
         if !self.extended_key_usage.is_empty() {
             let purposes: Result<Vec<_>, _> =
                 self.extended_key_usage.iter().map(Encode::to_der).collect();
-            list.push(extension(OID_EXT_KEY_USAGE, false, &sequence(&[&purposes?.concat()]))?);
+            list.push(extension(
+                OID_EXT_KEY_USAGE,
+                false,
+                &sequence(&[&purposes?.concat()]),
+            )?);
         }
         if !self.names.is_empty() {
-            list.push(extension(OID_SUBJECT_ALT_NAME, false, &sequence(&[&self.names.concat()]))?);
+            list.push(extension(
+                OID_SUBJECT_ALT_NAME,
+                false,
+                &sequence(&[&self.names.concat()]),
+            )?);
         }
-        list.push(extension(OID_SUBJECT_KEY_IDENTIFIER, false, &tlv(0x04, &key_id(spki)?))?);
+        list.push(extension(
+            OID_SUBJECT_KEY_IDENTIFIER,
+            false,
+            &tlv(0x04, &key_id(spki)?),
+        )?);
         let authority = sequence(&[&tlv(0x80, issuer_id)]);
         list.push(extension(OID_AUTHORITY_KEY_IDENTIFIER, false, &authority)?);
         for (oid, critical, value) in &self.extra {
@@ -276,7 +313,10 @@ fn time(at: UnixTime) -> Result<Vec<u8>, IssueError> {
 /// Encodes a name written as RFC 4514 has it: the last relative name of the encoding comes first.
 fn name_der(text: &str) -> Result<Vec<u8>, IssueError> {
     let mut names = Vec::new();
-    for relative in split_unescaped(text, ',').into_iter().filter(|_| !text.is_empty()) {
+    for relative in split_unescaped(text, ',')
+        .into_iter()
+        .filter(|_| !text.is_empty())
+    {
         let mut attributes = Vec::new();
         for pair in split_unescaped(relative, '+') {
             attributes.push(attribute_der(pair.trim_start())?);
@@ -290,9 +330,13 @@ fn name_der(text: &str) -> Result<Vec<u8>, IssueError> {
 }
 
 fn attribute_der(pair: &str) -> Result<Vec<u8>, IssueError> {
-    let bad = || IssueError::Name { text: pair.to_owned() };
+    let bad = || IssueError::Name {
+        text: pair.to_owned(),
+    };
     let (label, value) = pair.split_once('=').ok_or_else(bad)?;
-    let known = name::LABELS.iter().find(|(_, known)| known.eq_ignore_ascii_case(label.trim()));
+    let known = name::LABELS
+        .iter()
+        .find(|(_, known)| known.eq_ignore_ascii_case(label.trim()));
     let oid = match known {
         Some((oid, _)) => *oid,
         None => ObjectIdentifier::new(label.trim()).map_err(|_| bad())?,
@@ -307,7 +351,10 @@ fn attribute_der(pair: &str) -> Result<Vec<u8>, IssueError> {
     if value.is_empty() {
         return Err(bad());
     }
-    Ok(sequence(&[&oid.to_der()?, &Any::new(tag, value.as_bytes())?.to_der()?]))
+    Ok(sequence(&[
+        &oid.to_der()?,
+        &Any::new(tag, value.as_bytes())?.to_der()?,
+    ]))
 }
 
 fn split_unescaped(text: &str, separator: char) -> Vec<&str> {
@@ -335,7 +382,11 @@ fn unescaped(text: &str) -> Option<String> {
             continue;
         }
         let pair = rest.get(..2).and_then(|p| std::str::from_utf8(p).ok());
-        if let Some(octet) = pair.and_then(|p| (p.bytes().all(|b| b.is_ascii_hexdigit())).then(|| u8::from_str_radix(p, 16).ok()).flatten()) {
+        if let Some(octet) = pair.and_then(|p| {
+            (p.bytes().all(|b| b.is_ascii_hexdigit()))
+                .then(|| u8::from_str_radix(p, 16).ok())
+                .flatten()
+        }) {
             out.push(octet);
             rest = &rest[2..];
         } else {
@@ -347,7 +398,8 @@ fn unescaped(text: &str) -> Option<String> {
 }
 
 fn is_printable(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&b))
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&b))
 }
 
 fn extension(oid: ObjectIdentifier, critical: bool, value: &[u8]) -> Result<Vec<u8>, IssueError> {
@@ -361,7 +413,10 @@ fn sequence(parts: &[&[u8]]) -> Vec<u8> {
 
 /// A non-negative INTEGER from big-endian octets.
 fn integer(octets: &[u8]) -> Vec<u8> {
-    let start = octets.iter().position(|b| *b != 0).unwrap_or(octets.len().saturating_sub(1));
+    let start = octets
+        .iter()
+        .position(|b| *b != 0)
+        .unwrap_or(octets.len().saturating_sub(1));
     let mut content = octets[start..].to_vec();
     if content.first().is_none_or(|b| b & 0x80 != 0) {
         content.insert(0, 0);
@@ -415,7 +470,10 @@ mod tests {
         }
         assert_eq!(name::to_text(&name_der("cn=x, o=y").unwrap()), "CN=x,O=y");
         for text in ["x", "CN=", "CN=x,", "NOSUCH=x", "CN=\\"] {
-            assert!(matches!(name_der(text), Err(IssueError::Name { .. })), "{text}");
+            assert!(
+                matches!(name_der(text), Err(IssueError::Name { .. })),
+                "{text}"
+            );
         }
     }
 

@@ -26,22 +26,37 @@ pub struct PublicKey {
 /// The key in the forms that the two backends take.
 #[derive(Clone)]
 pub(crate) enum PublicKeyKind {
-    P256 { key: p256::ecdsa::VerifyingKey, point: Vec<u8> },
-    P384 { key: p384::ecdsa::VerifyingKey, point: Vec<u8> },
-    Rsa { key: RsaPublicKey, pkcs1: Vec<u8> },
+    P256 {
+        key: p256::ecdsa::VerifyingKey,
+        point: Vec<u8>,
+    },
+    P384 {
+        key: p384::ecdsa::VerifyingKey,
+        point: Vec<u8>,
+    },
+    Rsa {
+        key: RsaPublicKey,
+        pkcs1: Vec<u8>,
+    },
 }
 
 impl PublicKey {
     /// Reads a DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7).
     pub fn from_spki_der(spki: &[u8]) -> Result<Self, KeyError> {
         let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(|_| KeyError::Malformed)?;
-        let bits = info.subject_public_key.as_bytes().ok_or(KeyError::Malformed)?;
+        let bits = info
+            .subject_public_key
+            .as_bytes()
+            .ok_or(KeyError::Malformed)?;
         let kind = match info.algorithm.oid {
             EC_PUBLIC_KEY => ec_key(info.algorithm.parameters_oid().ok(), bits)?,
             RSA_ENCRYPTION => rsa_key(bits)?,
             oid => return Err(KeyError::Unsupported { oid }),
         };
-        Ok(Self { kind, spki: spki.to_vec() })
+        Ok(Self {
+            kind,
+            spki: spki.to_vec(),
+        })
     }
 
     /// The DER SubjectPublicKeyInfo.
@@ -108,10 +123,16 @@ impl Eq for PublicKey {}
 fn ec_key(curve: Option<ObjectIdentifier>, point: &[u8]) -> Result<PublicKeyKind, KeyError> {
     match curve {
         Some(P_256) => p256::ecdsa::VerifyingKey::from_sec1_bytes(point)
-            .map(|key| PublicKeyKind::P256 { key, point: point.to_vec() })
+            .map(|key| PublicKeyKind::P256 {
+                key,
+                point: point.to_vec(),
+            })
             .map_err(|_| KeyError::Malformed),
         Some(P_384) => p384::ecdsa::VerifyingKey::from_sec1_bytes(point)
-            .map(|key| PublicKeyKind::P384 { key, point: point.to_vec() })
+            .map(|key| PublicKeyKind::P384 {
+                key,
+                point: point.to_vec(),
+            })
             .map_err(|_| KeyError::Malformed),
         Some(oid) => Err(KeyError::Unsupported { oid }),
         None => Err(KeyError::Malformed),
@@ -130,7 +151,10 @@ fn rsa_key(pkcs1: &[u8]) -> Result<PublicKeyKind, KeyError> {
     if bits < MIN_RSA_BITS {
         return Err(KeyError::RsaSize { bits });
     }
-    Ok(PublicKeyKind::Rsa { key, pkcs1: raw.to_der().map_err(|_| KeyError::Malformed)? })
+    Ok(PublicKeyKind::Rsa {
+        key,
+        pkcs1: raw.to_der().map_err(|_| KeyError::Malformed)?,
+    })
 }
 
 /// A key that cannot be used.

@@ -82,7 +82,10 @@ pub struct PathOptions {
 
 impl Default for PathOptions {
     fn default() -> Self {
-        Self { require_digital_signature_usage: false, max_signature_checks: 64 }
+        Self {
+            require_digital_signature_usage: false,
+            max_signature_checks: 64,
+        }
     }
 }
 
@@ -130,7 +133,9 @@ pub fn validate_path(
         clock,
         options,
         checks_left: options.max_signature_checks,
-        worst: PathError::UnknownIssuer { issuer: end.issuer() },
+        worst: PathError::UnknownIssuer {
+            issuer: end.issuer(),
+        },
     };
     let mut path = vec![end.clone()];
     // The end-entity certificate may be its own anchor.
@@ -139,7 +144,11 @@ pub fn validate_path(
     } else {
         search.extend(&mut path)
     };
-    if found { Ok(ValidatedPath(path)) } else { Err(search.worst) }
+    if found {
+        Ok(ValidatedPath(path))
+    } else {
+        Err(search.worst)
+    }
 }
 
 /// A depth-first search upwards from the end-entity certificate.
@@ -155,7 +164,9 @@ struct Search<'a> {
 impl Search<'_> {
     /// Tries to lead `path` to an anchor; on success `path` is complete and valid.
     fn extend(&mut self, path: &mut Vec<Certificate>) -> bool {
-        let Some(current) = path.last().cloned() else { return false };
+        let Some(current) = path.last().cloned() else {
+            return false;
+        };
         for issuer in candidates(&current, self.anchors.iter()) {
             if !self.link(&current, issuer, Role::Anchor) {
                 continue;
@@ -173,7 +184,9 @@ impl Search<'_> {
                 continue;
             }
             if path.len() >= MAX_PATH_LENGTH {
-                self.note(PathError::TooLong { limit: MAX_PATH_LENGTH });
+                self.note(PathError::TooLong {
+                    limit: MAX_PATH_LENGTH,
+                });
                 return false;
             }
             if !self.link(&current, issuer, Role::Intermediate) {
@@ -195,7 +208,9 @@ impl Search<'_> {
     /// Whether `issuer` may issue, and did issue, `subject` (RFC 5280 §6.1.3 (a)(1), §6.1.4).
     fn link(&mut self, subject: &Certificate, issuer: &Certificate, role: Role) -> bool {
         if self.checks_left == 0 {
-            self.note(PathError::BudgetExhausted { checks: self.options.max_signature_checks });
+            self.note(PathError::BudgetExhausted {
+                checks: self.options.max_signature_checks,
+            });
             return false;
         }
         self.checks_left -= 1;
@@ -250,8 +265,9 @@ fn candidates<'a>(
     subject: &Certificate,
     pool: impl Iterator<Item = &'a Certificate>,
 ) -> Vec<&'a Certificate> {
-    let mut named: Vec<&Certificate> =
-        pool.filter(|c| name::matches(c.subject_der(), subject.issuer_der())).collect();
+    let mut named: Vec<&Certificate> = pool
+        .filter(|c| name::matches(c.subject_der(), subject.issuer_der()))
+        .collect();
     let wanted = subject.authority_key_id();
     named.sort_by_key(|c| match (wanted, c.subject_key_id()) {
         (Some(wanted), Some(id)) if wanted == id => 0,
@@ -262,25 +278,30 @@ fn candidates<'a>(
 }
 
 fn same_entity(left: &Certificate, right: &Certificate) -> bool {
-    left.spki_der() == right.spki_der()
-        && name::matches(left.subject_der(), right.subject_der())
+    left.spki_der() == right.spki_der() && name::matches(left.subject_der(), right.subject_der())
 }
 
 /// RFC 5280 §6.1.4 (k) and (n).
 fn may_issue(issuer: &Certificate, role: Role) -> Result<(), PathError> {
-    let refused = || PathError::IssuerNotCa { issuer: issuer.subject() };
+    let refused = || PathError::IssuerNotCa {
+        issuer: issuer.subject(),
+    };
     let usage_ok = issuer.key_usage().is_none_or(KeyUsage::key_cert_sign);
     let is_ca = match (issuer.version(), issuer.basic_constraints()) {
         (_, Some(constraints)) => constraints.ca,
         // What made a root before version 3; as an intermediate there is nothing that says CA.
         (1 | 2, None) => role == Role::Anchor && issuer.is_self_issued(),
-        (_, None) => role == Role::Anchor && issuer.key_usage().is_some_and(KeyUsage::key_cert_sign),
+        (_, None) => {
+            role == Role::Anchor && issuer.key_usage().is_some_and(KeyUsage::key_cert_sign)
+        }
     };
     if !is_ca {
         return Err(refused());
     }
     if !usage_ok {
-        return Err(PathError::IssuerKeyUsage { issuer: issuer.subject() });
+        return Err(PathError::IssuerKeyUsage {
+            issuer: issuer.subject(),
+        });
     }
     Ok(())
 }
@@ -303,21 +324,33 @@ fn check_complete(
     if options.require_digital_signature_usage
         && !end.key_usage().is_none_or(KeyUsage::digital_signature)
     {
-        return Err(PathError::KeyUsage { subject: end.subject() });
+        return Err(PathError::KeyUsage {
+            subject: end.subject(),
+        });
     }
     Ok(())
 }
 
 /// RFC 5280 §6.1.3 (a)(2).
 fn check_validity(certificate: &Certificate, clock: WallClock) -> Result<(), PathError> {
-    let Some(at) = clock.time() else { return Ok(()) };
+    let Some(at) = clock.time() else {
+        return Ok(());
+    };
     let (not_before, not_after): (UnixTime, UnixTime) =
         (certificate.not_before(), certificate.not_after());
     if at < not_before {
-        return Err(PathError::NotYetValid { at, not_before, subject: certificate.subject() });
+        return Err(PathError::NotYetValid {
+            at,
+            not_before,
+            subject: certificate.subject(),
+        });
     }
     if at > not_after {
-        return Err(PathError::Expired { at, not_after, subject: certificate.subject() });
+        return Err(PathError::Expired {
+            at,
+            not_after,
+            subject: certificate.subject(),
+        });
     }
     Ok(())
 }
@@ -331,7 +364,10 @@ fn check_path_length(issuer: &Certificate, below: &[Certificate]) -> Result<(), 
     if u32::try_from(found).is_ok_and(|found| found <= limit) {
         Ok(())
     } else {
-        Err(PathError::PathLengthExceeded { issuer: issuer.subject(), limit })
+        Err(PathError::PathLengthExceeded {
+            issuer: issuer.subject(),
+            limit,
+        })
     }
 }
 

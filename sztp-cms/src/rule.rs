@@ -16,7 +16,11 @@ pub struct Rule {
 impl Rule {
     /// Names a clause.
     pub const fn new(rfc: u16, section: &'static str, topic: &'static str) -> Self {
-        Self { rfc, section, topic }
+        Self {
+            rfc,
+            section,
+            topic,
+        }
     }
 }
 

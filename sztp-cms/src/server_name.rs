@@ -13,7 +13,10 @@ use crate::path::{GeneralName, subject_alternative_names};
 pub fn certificate_names_host(certificate: &Certificate, host: &str) -> bool {
     // A list that cannot be read names nobody.
     let names = subject_alternative_names(certificate).unwrap_or_default();
-    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         let octets = match address {
             IpAddr::V4(v4) => v4.octets().to_vec(),
@@ -22,7 +25,9 @@ pub fn certificate_names_host(certificate: &Certificate, host: &str) -> bool {
         // RFC 9525 §6.4: octet for octet.
         return names.contains(&GeneralName::Ip(&octets));
     }
-    names.iter().any(|name| matches!(name, GeneralName::Dns(pattern) if dns_matches(pattern, host)))
+    names
+        .iter()
+        .any(|name| matches!(name, GeneralName::Dns(pattern) if dns_matches(pattern, host)))
 }
 
 /// RFC 9525 §6.3: without regard to case; a wildcard is the whole left-most label.
@@ -35,7 +40,9 @@ fn dns_matches(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix("*.") {
         Some(parent) => {
             is_domain_name(parent)
-                && host.split_once('.').is_some_and(|(_, tail)| tail.eq_ignore_ascii_case(parent))
+                && host
+                    .split_once('.')
+                    .is_some_and(|(_, tail)| tail.eq_ignore_ascii_case(parent))
         }
         None => is_domain_name(pattern) && pattern.eq_ignore_ascii_case(host),
     }
@@ -45,7 +52,9 @@ fn is_domain_name(name: &str) -> bool {
     name.len() <= 253
         && name.split('.').all(|label| {
             (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         })
 }
 

@@ -28,7 +28,9 @@ impl UnixTime {
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
         OffsetDateTime::parse(text, &Rfc3339)
             .map(|time| Self(time.unix_timestamp()))
-            .map_err(|_| TimeError { text: text.chars().take(64).collect() })
+            .map_err(|_| TimeError {
+                text: text.chars().take(64).collect(),
+            })
     }
 
     /// From the operating system's type.

@@ -13,4 +13,3 @@ mod signed;
 mod verify;
 mod voucher;
 pub mod yang;
-

@@ -37,5 +37,9 @@ pub(crate) fn verify(
         }
         _ => return None,
     };
-    Some(UnparsedPublicKey::new(with, octets).verify(message, signature).is_ok())
+    Some(
+        UnparsedPublicKey::new(with, octets)
+            .verify(message, signature)
+            .is_ok(),
+    )
 }

@@ -47,20 +47,28 @@ pub(crate) fn parse(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
 
 /// The first value of one attribute type.
 pub(crate) fn attribute(der: &[u8], oid: ObjectIdentifier) -> Option<String> {
-    parse(der)?.into_iter().flatten().find(|a| a.oid == oid).and_then(|a| text(a.value))
+    parse(der)?
+        .into_iter()
+        .flatten()
+        .find(|a| a.oid == oid)
+        .and_then(|a| text(a.value))
 }
 
 /// All values of one attribute type.
 pub(crate) fn attributes(der: &[u8], oid: ObjectIdentifier) -> Vec<String> {
     let all = parse(der).unwrap_or_default().into_iter().flatten();
-    all.filter(|a| a.oid == oid).filter_map(|a| text(a.value)).collect()
+    all.filter(|a| a.oid == oid)
+        .filter_map(|a| text(a.value))
+        .collect()
 }
 
 /// The name as text, last relative name first (RFC 4514 §2.1).
 pub(crate) fn to_text(der: &[u8]) -> String {
     let names = parse(der).unwrap_or_default();
     let parts = names.iter().rev().map(|attributes| {
-        let pairs = attributes.iter().map(|a| format!("{}={}", label(a.oid), escaped(a.value)));
+        let pairs = attributes
+            .iter()
+            .map(|a| format!("{}={}", label(a.oid), escaped(a.value)));
         pairs.collect::<Vec<_>>().join("+")
     });
     parts.collect::<Vec<_>>().join(",")
@@ -86,7 +94,9 @@ fn starts_with(name: &[Vec<Attribute<'_>>], prefix: &[Vec<Attribute<'_>>]) -> bo
     name.len() >= prefix.len()
         && name.iter().zip(prefix).all(|(left, right)| {
             left.len() == right.len()
-                && left.iter().all(|l| right.iter().any(|r| attributes_match(l, r)))
+                && left
+                    .iter()
+                    .all(|l| right.iter().any(|r| attributes_match(l, r)))
         })
 }
 
@@ -100,7 +110,11 @@ fn attributes_match(left: &Attribute<'_>, right: &Attribute<'_>) -> bool {
 
 /// Lower case, white space trimmed and runs of it made one.
 fn folded(value: &str) -> String {
-    value.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+    value
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .to_lowercase()
 }
 
 /// The characters of a string type; `None` for anything else.
@@ -115,8 +129,10 @@ pub(crate) fn text(value: AnyRef<'_>) -> Option<String> {
         // In practice Latin-1.
         Tag::TeletexString => Some(bytes.iter().map(|b| char::from(*b)).collect()),
         Tag::BmpString if bytes.len() % 2 == 0 => {
-            let units: Vec<u16> =
-                bytes.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]])).collect();
+            let units: Vec<u16> = bytes
+                .chunks_exact(2)
+                .map(|c| u16::from_be_bytes([c[0], c[1]]))
+                .collect();
             String::from_utf16(&units).ok()
         }
         _ => None,
@@ -181,8 +197,17 @@ pub(crate) const LABELS: &[(ObjectIdentifier, &str)] = &[
     (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
     (ObjectIdentifier::new_unwrap("2.5.4.12"), "title"),
     (ObjectIdentifier::new_unwrap("2.5.4.42"), "GN"),
-    (ObjectIdentifier::new_unwrap("2.5.4.97"), "organizationIdentifier"),
-    (ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.1"), "UID"),
-    (ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.25"), "DC"),
+    (
+        ObjectIdentifier::new_unwrap("2.5.4.97"),
+        "organizationIdentifier",
+    ),
+    (
+        ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.1"),
+        "UID",
+    ),
+    (
+        ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.25"),
+        "DC",
+    ),
     (EMAIL_ADDRESS, "emailAddress"),
 ];

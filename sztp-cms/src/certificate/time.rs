@@ -25,7 +25,10 @@ fn time(value: AnyRef<'_>) -> Option<UnixTime> {
         (Tag::UtcTime, 12) => {
             let year = digits(&text[..2])?;
             // RFC 5280 §4.1.2.5.1: 50 and later are of the last century.
-            (if year >= 50 { 1900 + year } else { 2000 + year }, &text[2..])
+            (
+                if year >= 50 { 1900 + year } else { 2000 + year },
+                &text[2..],
+            )
         }
         (Tag::GeneralizedTime, 14) => (digits(&text[..4])?, &text[4..]),
         _ => return None,
@@ -45,7 +48,9 @@ fn time(value: AnyRef<'_>) -> Option<UnixTime> {
 
 fn digits(text: &[u8]) -> Option<i64> {
     text.iter().try_fold(0, |number, octet| {
-        octet.is_ascii_digit().then(|| number * 10 + i64::from(octet - b'0'))
+        octet
+            .is_ascii_digit()
+            .then(|| number * 10 + i64::from(octet - b'0'))
     })
 }
 
@@ -83,9 +88,15 @@ mod tests {
         assert_eq!(read(Tag::UtcTime, "700101000000Z"), Some(0));
         assert_eq!(read(Tag::UtcTime, "491231235959Z"), Some(2_524_607_999));
         assert_eq!(read(Tag::UtcTime, "500101000000Z"), Some(-631_152_000));
-        assert_eq!(read(Tag::GeneralizedTime, "20000229120000Z"), Some(951_825_600));
+        assert_eq!(
+            read(Tag::GeneralizedTime, "20000229120000Z"),
+            Some(951_825_600)
+        );
         // LEDGER: 802.1AR-02
-        assert_eq!(read(Tag::GeneralizedTime, "99991231235959Z"), Some(253_402_300_799));
+        assert_eq!(
+            read(Tag::GeneralizedTime, "99991231235959Z"),
+            Some(253_402_300_799)
+        );
         assert_eq!(read(Tag::GeneralizedTime, "20230229000000Z"), None);
         assert_eq!(read(Tag::GeneralizedTime, "20230101000000+0100"), None);
         assert_eq!(read(Tag::GeneralizedTime, "20230101240000Z"), None);

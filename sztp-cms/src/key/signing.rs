@@ -89,9 +89,9 @@ impl SigningKey {
                 _ => Err(KeyError::Malformed),
             },
             None if Self::is_encrypted(bytes) => Err(KeyError::Encrypted),
-            None => {
-                from_pkcs8(bytes).or_else(|_| from_sec1(bytes)).or_else(|_| from_pkcs1(bytes))
-            }
+            None => from_pkcs8(bytes)
+                .or_else(|_| from_sec1(bytes))
+                .or_else(|_| from_pkcs1(bytes)),
         }
         .and_then(Self::from_private)
     }
@@ -117,10 +117,19 @@ impl SigningKey {
     /// The same key, signing with another algorithm.
     pub fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Self, KeyError> {
         let fits = match *self.private {
-            Private::P256(_) | Private::P384(_) => matches!(algorithm, SignatureAlgorithm::Ecdsa(_)),
+            Private::P256(_) | Private::P384(_) => {
+                matches!(algorithm, SignatureAlgorithm::Ecdsa(_))
+            }
             Private::Rsa(_) => !matches!(algorithm, SignatureAlgorithm::Ecdsa(_)),
         };
-        if fits { Ok(Self { algorithm, ..self.clone() }) } else { Err(KeyError::WrongAlgorithm) }
+        if fits {
+            Ok(Self {
+                algorithm,
+                ..self.clone()
+            })
+        } else {
+            Err(KeyError::WrongAlgorithm)
+        }
     }
 
     /// The public half.
@@ -166,7 +175,11 @@ impl SigningKey {
         };
         let spki = spki.map_err(|_| KeyError::Malformed)?;
         let public = Arc::new(PublicKey::from_spki_der(spki.as_bytes())?);
-        Ok(Self { private: Arc::new(private), public, algorithm })
+        Ok(Self {
+            private: Arc::new(private),
+            public,
+            algorithm,
+        })
     }
 }
 
@@ -201,9 +214,15 @@ impl Signer for SigningKey {
                 .map_err(|_| SignatureError::Signing)
             }
             (Private::Rsa(key), SignatureAlgorithm::RsaPkcs1(_)) => match digest {
-                DigestAlgorithm::Sha256 => key.pkcs1v15_sign_with_rng::<Sha256, _>(&mut SysRng, message),
-                DigestAlgorithm::Sha384 => key.pkcs1v15_sign_with_rng::<Sha384, _>(&mut SysRng, message),
-                DigestAlgorithm::Sha512 => key.pkcs1v15_sign_with_rng::<Sha512, _>(&mut SysRng, message),
+                DigestAlgorithm::Sha256 => {
+                    key.pkcs1v15_sign_with_rng::<Sha256, _>(&mut SysRng, message)
+                }
+                DigestAlgorithm::Sha384 => {
+                    key.pkcs1v15_sign_with_rng::<Sha384, _>(&mut SysRng, message)
+                }
+                DigestAlgorithm::Sha512 => {
+                    key.pkcs1v15_sign_with_rng::<Sha512, _>(&mut SysRng, message)
+                }
             }
             .map_err(|_| SignatureError::Signing),
             (Private::Rsa(key), SignatureAlgorithm::RsaPss(_)) => match digest {
@@ -219,7 +238,11 @@ impl Signer for SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SigningKey({}, private part not shown)", self.public.description())
+        write!(
+            f,
+            "SigningKey({}, private part not shown)",
+            self.public.description()
+        )
     }
 }
 
@@ -264,13 +287,18 @@ fn accepted_size(private: Private) -> Result<Private, KeyError> {
 /// before it; `None` where the file is not PEM.
 fn key_block(bytes: &[u8]) -> Result<Option<(String, Zeroizing<Vec<u8>>)>, KeyError> {
     const BEGIN: &str = "-----BEGIN ";
-    let Ok(text) = core::str::from_utf8(bytes) else { return Ok(None) };
+    let Ok(text) = core::str::from_utf8(bytes) else {
+        return Ok(None);
+    };
     let mut rest = text;
     let mut seen = false;
     while let Some(at) = rest.find(BEGIN) {
         seen = true;
         rest = &rest[at..];
-        let label = rest[BEGIN.len()..].split("-----").next().unwrap_or_default();
+        let label = rest[BEGIN.len()..]
+            .split("-----")
+            .next()
+            .unwrap_or_default();
         if label.ends_with("PRIVATE KEY") {
             let end = format!("-----END {label}-----");
             let length = rest.find(&end).ok_or(KeyError::Malformed)? + end.len();
@@ -280,7 +308,11 @@ fn key_block(bytes: &[u8]) -> Result<Option<(String, Zeroizing<Vec<u8>>)>, KeyEr
         }
         rest = &rest[BEGIN.len()..];
     }
-    if seen { Err(KeyError::Malformed) } else { Ok(None) }
+    if seen {
+        Err(KeyError::Malformed)
+    } else {
+        Ok(None)
+    }
 }
 
 #[cfg(test)]
@@ -311,8 +343,17 @@ mod tests {
                 let signer = key.with_algorithm(algorithm).unwrap();
                 let mut signature = signer.sign(b"message").unwrap();
                 let public = key.public_key();
-                assert_eq!(public.verify(algorithm, b"message", &signature), Ok(()), "{algorithm}");
-                assert!(rust_crypto::verify(public.kind(), algorithm, b"message", &signature));
+                assert_eq!(
+                    public.verify(algorithm, b"message", &signature),
+                    Ok(()),
+                    "{algorithm}"
+                );
+                assert!(rust_crypto::verify(
+                    public.kind(),
+                    algorithm,
+                    b"message",
+                    &signature
+                ));
                 assert_eq!(
                     public.verify(algorithm, b"other", &signature),
                     Err(SignatureError::Bad)
@@ -322,7 +363,12 @@ mod tests {
                     public.verify(algorithm, b"message", &signature),
                     Err(SignatureError::Bad)
                 );
-                assert!(!rust_crypto::verify(public.kind(), algorithm, b"message", &signature));
+                assert!(!rust_crypto::verify(
+                    public.kind(),
+                    algorithm,
+                    b"message",
+                    &signature
+                ));
             }
         }
     }
@@ -342,8 +388,16 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_key() {
-        for bytes in [&b""[..], b"hello", b"-----BEGIN CERTIFICATE-----\n", &[0x30, 0x80, 0, 0]] {
-            assert_eq!(SigningKey::from_pem_or_der(bytes).err(), Some(KeyError::Malformed));
+        for bytes in [
+            &b""[..],
+            b"hello",
+            b"-----BEGIN CERTIFICATE-----\n",
+            &[0x30, 0x80, 0, 0],
+        ] {
+            assert_eq!(
+                SigningKey::from_pem_or_der(bytes).err(),
+                Some(KeyError::Malformed)
+            );
         }
     }
 }

@@ -22,11 +22,14 @@ pub(super) fn verify_signature(
         return Err(PathError::SignatureAlgorithmMismatch { subject: name() });
     }
     let refused = |error: &SignatureError| match error {
-        SignatureError::Algorithm(AlgorithmError::Weak { .. }) => PathError::WeakAlgorithm { subject: name() },
-        SignatureError::Algorithm(_) => {
-            PathError::UnsupportedAlgorithm { subject: name() }
+        SignatureError::Algorithm(AlgorithmError::Weak { .. }) => {
+            PathError::WeakAlgorithm { subject: name() }
         }
-        _ => PathError::BadSignature { subject: name(), issuer: issuer.subject() },
+        SignatureError::Algorithm(_) => PathError::UnsupportedAlgorithm { subject: name() },
+        _ => PathError::BadSignature {
+            subject: name(),
+            issuer: issuer.subject(),
+        },
     };
     let algorithm = spki::AlgorithmIdentifierOwned::from_der(subject.signature_algorithm_der())
         .map_err(|_| PathError::UnsupportedAlgorithm { subject: name() })
@@ -45,13 +48,18 @@ pub(super) fn verify_signature(
 
 /// RFC 5280 §6.1.4 (o) and §6.1.5 (f), and that no explicit policy is required.
 pub(super) fn check_critical(certificate: &Certificate) -> Result<(), PathError> {
-    let unreadable = |oid| PathError::MalformedExtension { oid, subject: certificate.subject() };
+    let unreadable = |oid| PathError::MalformedExtension {
+        oid,
+        subject: certificate.subject(),
+    };
     for extension in certificate.extensions() {
         if extension.oid == OID_POLICY_CONSTRAINTS {
             let required = requires_explicit_policy(extension.value)
                 .ok_or_else(|| unreadable(extension.oid))?;
             if required {
-                return Err(PathError::PolicyRequired { subject: certificate.subject() });
+                return Err(PathError::PolicyRequired {
+                    subject: certificate.subject(),
+                });
             }
         }
         if extension.critical && !PROCESSED.contains(&extension.oid) {

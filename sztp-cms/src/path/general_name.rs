@@ -25,7 +25,9 @@ pub(crate) enum GeneralName<'a> {
 
 impl<'a> GeneralName<'a> {
     pub(crate) fn parse(value: AnyRef<'a>) -> Option<Self> {
-        let Tag::ContextSpecific { number, .. } = value.tag() else { return None };
+        let Tag::ContextSpecific { number, .. } = value.tag() else {
+            return None;
+        };
         let octets = value.value();
         let text = || std::str::from_utf8(octets).ok().filter(|t| t.is_ascii());
         Some(match number.value() {
@@ -71,9 +73,7 @@ pub(crate) fn ip(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// The names of subjectAltName; none if there is no such extension.
-pub(crate) fn subject_alternative_names(
-    certificate: &Certificate,
-) -> Option<Vec<GeneralName<'_>>> {
+pub(crate) fn subject_alternative_names(certificate: &Certificate) -> Option<Vec<GeneralName<'_>>> {
     let Some(value) = certificate.extension(OID_SUBJECT_ALT_NAME) else {
         return Some(Vec::new());
     };

@@ -10,7 +10,9 @@ use crate::certificate::{Certificate, is_context, name, sequence_body};
 ///
 /// Self-issued certificates in between are exempt (RFC 5280 §6.1.3 (b)).
 pub(super) fn check(issuer: &Certificate, below: &[Certificate]) -> Result<(), PathError> {
-    let Some(value) = issuer.extension(OID_NAME_CONSTRAINTS) else { return Ok(()) };
+    let Some(value) = issuer.extension(OID_NAME_CONSTRAINTS) else {
+        return Ok(());
+    };
     let malformed = || PathError::MalformedExtension {
         oid: OID_NAME_CONSTRAINTS,
         subject: issuer.subject(),
@@ -32,7 +34,10 @@ struct Constraints<'a> {
 impl<'a> Constraints<'a> {
     fn parse(value: &'a [u8]) -> Option<Self> {
         let mut reader = SliceReader::new(sequence_body(value).ok()?).ok()?;
-        let mut constraints = Self { permitted: Vec::new(), excluded: Vec::new() };
+        let mut constraints = Self {
+            permitted: Vec::new(),
+            excluded: Vec::new(),
+        };
         while !reader.is_finished() {
             let field = AnyRef::decode(&mut reader).ok()?;
             let list = if is_context(field.tag(), 0) {
@@ -73,17 +78,27 @@ impl<'a> Constraints<'a> {
         let mailboxes = name::attributes(subject, name::EMAIL_ADDRESS);
         names.extend(mailboxes.iter().map(|mailbox| GeneralName::Email(mailbox)));
 
-        if names.len().saturating_mul(self.permitted.len() + self.excluded.len()) > MAX_COMPARISONS
+        if names
+            .len()
+            .saturating_mul(self.permitted.len() + self.excluded.len())
+            > MAX_COMPARISONS
         {
             return Err(refused(&certificate.subject()));
         }
         for one in &names {
             // Whoever cannot judge must refuse: a form not supported, or a name not understood.
-            if self.excluded.iter().any(|c| c.same_form(one) && within(one, c, true) != Some(false))
+            if self
+                .excluded
+                .iter()
+                .any(|c| c.same_form(one) && within(one, c, true) != Some(false))
             {
                 return Err(refused(one));
             }
-            let mut permitted = self.permitted.iter().filter(|c| c.same_form(one)).peekable();
+            let mut permitted = self
+                .permitted
+                .iter()
+                .filter(|c| c.same_form(one))
+                .peekable();
             if permitted.peek().is_some() && !permitted.any(|c| within(one, c, false) == Some(true))
             {
                 return Err(refused(one));
@@ -114,17 +129,24 @@ fn within(name: &GeneralName<'_>, constraint: &GeneralName<'_>, exclude: bool) -
 /// A leading dot, which RFC 5280 does not define here, is read as "subdomains only".
 fn dns_within(name: &str, constraint: &str, exclude: bool) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    let constraint = constraint.strip_suffix('.').unwrap_or(constraint).to_ascii_lowercase();
+    let constraint = constraint
+        .strip_suffix('.')
+        .unwrap_or(constraint)
+        .to_ascii_lowercase();
     // A wildcard stands for names that an exclusion may hit.
-    if exclude && name.strip_prefix('*').is_some_and(|rest| constraint.ends_with(rest)) {
+    if exclude
+        && name
+            .strip_prefix('*')
+            .is_some_and(|rest| constraint.ends_with(rest))
+    {
         return true;
     }
     match constraint.strip_prefix('.') {
         _ if constraint.is_empty() => true,
         Some(_) => name.ends_with(&constraint),
-        None => {
-            name.strip_suffix(&constraint).is_some_and(|head| head.is_empty() || head.ends_with('.'))
-        }
+        None => name
+            .strip_suffix(&constraint)
+            .is_some_and(|head| head.is_empty() || head.ends_with('.')),
     }
 }
 
@@ -140,7 +162,9 @@ fn email_within(mailbox: &str, constraint: &str) -> Option<bool> {
 fn uri_within(uri: &str, constraint: &str) -> Option<bool> {
     let (_, rest) = uri.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     if host.is_empty() || host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok() {
         return None;
@@ -151,7 +175,11 @@ fn uri_within(uri: &str, constraint: &str) -> Option<bool> {
 /// One host, or with a leading dot all hosts in the domain.
 fn host_within(host: &str, constraint: &str) -> bool {
     let (host, constraint) = (host.to_ascii_lowercase(), constraint.to_ascii_lowercase());
-    if constraint.starts_with('.') { host.ends_with(&constraint) } else { host == constraint }
+    if constraint.starts_with('.') {
+        host.ends_with(&constraint)
+    } else {
+        host == constraint
+    }
 }
 
 fn ip_within(address: &[u8], constraint: &[u8]) -> Option<bool> {
@@ -162,7 +190,13 @@ fn ip_within(address: &[u8], constraint: &[u8]) -> Option<bool> {
     if network.len() != address.len() {
         return Some(false);
     }
-    Some(address.iter().zip(network).zip(mask).all(|((a, n), m)| a & m == n & m))
+    Some(
+        address
+            .iter()
+            .zip(network)
+            .zip(mask)
+            .all(|((a, n), m)| a & m == n & m),
+    )
 }
 
 /// The most pairs of a name and a constraint that are compared for one certificate.
@@ -195,7 +229,10 @@ mod tests {
         assert_eq!(email_within("b@y.x.test", "x.test"), Some(false));
         assert_eq!(email_within("b@y.x.test", ".x.test"), Some(true));
         assert_eq!(email_within("nobody", "x.test"), None);
-        assert_eq!(uri_within("https://u@h.x.test:8443/p?q", ".x.test"), Some(true));
+        assert_eq!(
+            uri_within("https://u@h.x.test:8443/p?q", ".x.test"),
+            Some(true)
+        );
         assert_eq!(uri_within("https://h.x.test", "x.test"), Some(false));
         assert_eq!(uri_within("https://192.0.2.1/", "x.test"), None);
         assert_eq!(uri_within("https://[::1]/", "x.test"), None);
