@@ -47,7 +47,8 @@ impl Certificate {
             .ok_or(CertificateError::NoCertificate)
     }
 
-    /// Reads all certificates of a file: PEM blocks or one DER certificate.
+    /// Reads all certificates of a file: PEM blocks, one DER certificate, or a certs-only CMS
+    /// message.
     pub fn list_from_pem_or_der(bytes: &[u8]) -> Result<Vec<Self>, CertificateError> {
         if !contains(bytes, b"-----BEGIN ") {
             return Self::list_from_der(bytes);
@@ -245,7 +246,15 @@ impl Certificate {
     }
 
     fn list_from_der(der: &[u8]) -> Result<Vec<Self>, CertificateError> {
-        Ok(vec![Self::from_der(der)?])
+        let error = match Self::from_der(der) {
+            Ok(certificate) => return Ok(vec![certificate]),
+            Err(error) => error,
+        };
+        match crate::parse_certs_only(der, &crate::Limits::default()) {
+            Ok(message) => Ok(message.certificates().to_vec()),
+            // What is no CMS message was probably meant to be a certificate.
+            Err(_) => Err(error),
+        }
     }
 }
 

@@ -14,12 +14,12 @@ mod backend;
 mod ber;
 mod certificate;
 mod content_info;
+mod error;
 mod issue;
 mod key;
 mod limits;
 pub mod oids;
 mod path;
-mod pem;
 mod rule;
 #[cfg(feature = "rustls")]
 mod rustls_verifier;
@@ -29,7 +29,16 @@ mod time;
 
 pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
 pub use certificate::{Certificate, CertificateError, KeyUsage};
+pub use content_info::ContentInfo;
+pub use error::CmsError;
+pub use issue::{CertificateBuilder, IssueError};
 pub use key::{KeyError, KeyType, PublicKey, SignatureError, Signer, SigningKey};
 pub use limits::Limits;
+pub use path::{PathError, PathOptions, TrustAnchors, ValidatedPath, validate_path};
 pub use rule::Rule;
+pub use server_name::certificate_names_host;
+pub use signed_data::{
+    Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, VerifiedContent, VerifyOptions,
+    certs_only, parse_certs_only,
+};
 pub use time::{TimeError, UnixTime, WallClock};

@@ -1,0 +1,239 @@
+//! One signer's part of SignedData (RFC 5652 §5.3).
+
+use der::Decode;
+use der::asn1::ObjectIdentifier;
+use spki::AlgorithmIdentifierOwned;
+
+use super::{Leniency, version};
+use crate::ber::{self, Reader};
+use crate::certificate::name;
+use crate::content_info::oid;
+use crate::error::malformed;
+use crate::{
+    AlgorithmError, Certificate, CmsError, DigestAlgorithm, SignatureAlgorithm, SignatureError,
+    oids,
+};
+
+/// Who signed, how, and the signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignerInfo {
+    identifier: Identifier,
+    digest: AlgorithmIdentifierOwned,
+    /// As received, under the tag SET OF that is signed (RFC 5652 §5.4).
+    signed_attributes: Option<Vec<u8>>,
+    algorithm: AlgorithmIdentifierOwned,
+    signature: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Identifier {
+    IssuerAndSerial { issuer: Vec<u8>, serial: Vec<u8> },
+    SubjectKeyId(Vec<u8>),
+}
+
+impl SignerInfo {
+    /// Whether the signer identifier fits a certificate.
+    pub fn names(&self, certificate: &Certificate) -> bool {
+        match &self.identifier {
+            Identifier::IssuerAndSerial { issuer, serial } => {
+                certificate.serial_bytes() == serial
+                    && (certificate.issuer_der() == issuer
+                        || name::matches(certificate.issuer_der(), issuer))
+            }
+            Identifier::SubjectKeyId(key_id) => {
+                certificate.subject_key_id() == Some(key_id.as_slice())
+            }
+        }
+    }
+
+    /// The signer as the message names it, for people.
+    pub fn describe(&self) -> String {
+        let hex = |octets: &[u8]| {
+            let pairs: Vec<String> = octets.iter().map(|o| format!("{o:02X}")).collect();
+            pairs.join(":")
+        };
+        match &self.identifier {
+            Identifier::IssuerAndSerial { issuer, serial } => {
+                format!("issuer {}, serial {}", name::to_text(issuer), hex(serial))
+            }
+            Identifier::SubjectKeyId(key_id) => format!("subject key id {}", hex(key_id)),
+        }
+    }
+
+    /// Whether attributes are signed rather than the content itself.
+    pub fn has_signed_attributes(&self) -> bool {
+        self.signed_attributes.is_some()
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, CmsError> {
+        let mut fields = Reader::new(reader.expect(ber::SEQUENCE, "SignerInfo")?.body);
+        version(&mut fields, &[1, 3])?;
+        let identifier = fields.any("signer identifier")?;
+        let identifier = match identifier.tag {
+            ber::SEQUENCE => {
+                let mut inner = Reader::new(identifier.body);
+                let issuer = inner.expect(ber::SEQUENCE, "issuer of the signer")?.raw;
+                let serial = inner.expect(ber::INTEGER, "serial of the signer")?.body;
+                inner.finish("signer identifier")?;
+                Identifier::IssuerAndSerial {
+                    issuer: issuer.to_vec(),
+                    serial: serial.to_vec(),
+                }
+            }
+            ber::CONTEXT_0_PRIMITIVE => Identifier::SubjectKeyId(identifier.body.to_vec()),
+            _ => return Err(malformed("signer identifier")),
+        };
+        let digest = algorithm(&mut fields, "digestAlgorithm")?;
+        let signed_attributes = fields
+            .optional(ber::CONTEXT_0, "signedAttrs")?
+            .map(|attributes| ber::encode(ber::SET, &[attributes.body]));
+        let algorithm = algorithm(&mut fields, "signatureAlgorithm")?;
+        let signature = fields.expect(ber::OCTET_STRING, "signature")?.body.to_vec();
+        // Unsigned attributes prove nothing and are not used.
+        fields.optional(ber::CONTEXT_1, "unsignedAttrs")?;
+        fields.finish("SignerInfo")?;
+        Ok(Self {
+            identifier,
+            digest,
+            signed_attributes,
+            algorithm,
+            signature,
+        })
+    }
+
+    /// What was signed, once its digest and content type fit the content.
+    pub(super) fn signed_octets<'a>(
+        &'a self,
+        content_type: ObjectIdentifier,
+        content: &'a [u8],
+    ) -> Result<&'a [u8], CmsError> {
+        let digest = self.digest_algorithm()?;
+        let Some(attributes) = &self.signed_attributes else {
+            // A SET could be another message's signed attributes passed off as content.
+            if content_type != oids::ID_DATA || content.first() == Some(&ber::SET) {
+                return Err(CmsError::MissingSignedAttributes);
+            }
+            return Ok(content);
+        };
+        let found = Attributes::read(attributes)?;
+        if found.content_type != content_type {
+            return Err(CmsError::ContentTypeAttributeMismatch {
+                attribute: found.content_type,
+                content: content_type,
+            });
+        }
+        if found.message_digest != digest.digest(content) {
+            return Err(CmsError::DigestMismatch);
+        }
+        Ok(attributes)
+    }
+
+    /// Checks the signature; notes the leniency that was needed.
+    pub(super) fn check(
+        &self,
+        certificate: &Certificate,
+        octets: &[u8],
+        leniency: Leniency,
+        notes: &mut Vec<String>,
+    ) -> Result<(), CmsError> {
+        let digest = self.digest_algorithm()?;
+        let lenient =
+            self.algorithm.oid == EC_PUBLIC_KEY && leniency.ec_public_key_as_signature_algorithm;
+        let algorithm = if lenient {
+            SignatureAlgorithm::Ecdsa(digest)
+        } else {
+            SignatureAlgorithm::from_cms_identifier(&self.algorithm, digest).map_err(refused)?
+        };
+        let key = certificate.public_key().map_err(CmsError::SignerKey)?;
+        key.verify(algorithm, octets, &self.signature)
+            .map_err(|error| match error {
+                SignatureError::Bad => CmsError::BadSignature,
+                other => CmsError::UnsupportedAlgorithm(other),
+            })?;
+        if lenient {
+            notes.push(
+                "signatureAlgorithm is id-ecPublicKey, which names a key and no signature \
+                 algorithm (RFC 5754 §3.3); taken for ECDSA"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn digest_algorithm(&self) -> Result<DigestAlgorithm, CmsError> {
+        DigestAlgorithm::from_identifier(&self.digest).map_err(refused)
+    }
+}
+
+/// The two attributes that bind the content (RFC 5652 §11.1, §11.2).
+struct Attributes<'a> {
+    content_type: ObjectIdentifier,
+    message_digest: &'a [u8],
+}
+
+impl<'a> Attributes<'a> {
+    fn read(set: &'a [u8]) -> Result<Self, CmsError> {
+        let mut content_type = None;
+        let mut message_digest = None;
+        let mut outer = Reader::new(set);
+        let mut reader = Reader::new(outer.expect(ber::SET, "signedAttrs")?.body);
+        while !reader.is_empty() {
+            let mut attribute = Reader::new(reader.expect(ber::SEQUENCE, "signed attribute")?.body);
+            let kind = oid(&mut attribute, "type of a signed attribute")?;
+            let values = attribute
+                .expect(ber::SET, "values of a signed attribute")?
+                .body;
+            attribute.finish("signed attribute")?;
+            match kind {
+                oids::CONTENT_TYPE => {
+                    let mut values = Reader::new(values);
+                    let value = oid(&mut values, "content-type attribute").ok();
+                    once(&mut content_type, value, &values, "content-type")?;
+                }
+                oids::MESSAGE_DIGEST => {
+                    let mut values = Reader::new(values);
+                    let value = values.expect(ber::OCTET_STRING, "message-digest attribute");
+                    let value = value.ok().map(|value| value.body);
+                    once(&mut message_digest, value, &values, "message-digest")?;
+                }
+                _ => {}
+            }
+        }
+        let missing = |attribute| CmsError::SignedAttribute { attribute };
+        Ok(Self {
+            content_type: content_type.ok_or(missing("content-type"))?,
+            message_digest: message_digest.ok_or(missing("message-digest"))?,
+        })
+    }
+}
+
+/// Takes the only value of an attribute that was not seen before.
+fn once<T>(
+    slot: &mut Option<T>,
+    value: Option<T>,
+    rest: &Reader<'_>,
+    attribute: &'static str,
+) -> Result<(), CmsError> {
+    if slot.is_some() || value.is_none() || !rest.is_empty() {
+        return Err(CmsError::SignedAttribute { attribute });
+    }
+    *slot = value;
+    Ok(())
+}
+
+fn algorithm(
+    fields: &mut Reader<'_>,
+    what: &'static str,
+) -> Result<AlgorithmIdentifierOwned, CmsError> {
+    let raw = fields.expect(ber::SEQUENCE, what)?.raw;
+    AlgorithmIdentifierOwned::from_der(raw).map_err(|_| malformed(what))
+}
+
+fn refused(error: AlgorithmError) -> CmsError {
+    match error {
+        AlgorithmError::Weak { .. } => CmsError::WeakAlgorithm(error),
+        other => CmsError::UnsupportedAlgorithm(SignatureError::Algorithm(other)),
+    }
+}
+
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");

@@ -1,0 +1,317 @@
+//! OpenSSL judges what we sign, and we judge what OpenSSL signs.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use sztp_cms::{
+    Certificate, CmsError, DigestAlgorithm, Leniency, Limits, SignatureAlgorithm, SignedData,
+    SignedDataBuilder, SignerId, SigningKey, TrustAnchors, UnixTime, VerifyOptions, WallClock,
+    certs_only, oids, parse_certs_only,
+};
+
+const CONTENT: &[u8] = b"{\"what\":\"is signed\"}\r\n";
+const KEYS: [&str; 4] = [
+    "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+    "ecparam -name secp384r1 -genkey -noout",
+    "genrsa 2048",
+    "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072",
+];
+
+/// A root, an intermediate and an end-entity certificate, all made by OpenSSL.
+struct Pki(tempfile::TempDir);
+
+impl Pki {
+    fn make(key: &str) -> Self {
+        let pki = Self(tempfile::tempdir().expect("a temporary directory"));
+        for name in ["root", "ca", "signer"] {
+            pki.ok(&format!("{key} -out {name}.key"));
+        }
+        pki.ok("req -x509 -new -key root.key -subj /CN=root -days 30 -out root.crt");
+        std::fs::write(
+            pki.path("ca.ext"),
+            "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n",
+        )
+        .expect("write");
+        std::fs::write(pki.path("signer.ext"), "subjectKeyIdentifier=hash\n").expect("write");
+        for (name, issuer) in [("ca", "root"), ("signer", "ca")] {
+            pki.ok(&format!(
+                "req -new -key {name}.key -subj /CN={name} -out {name}.csr"
+            ));
+            pki.ok(&format!(
+                "x509 -req -in {name}.csr -CA {issuer}.crt -CAkey {issuer}.key -CAcreateserial \
+                 -days 30 -extfile {name}.ext -out {name}.crt"
+            ));
+        }
+        std::fs::write(pki.path("content"), CONTENT).expect("write");
+        pki
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).expect(name)
+    }
+
+    fn openssl(&self, arguments: &str) -> Output {
+        openssl(self.0.path(), arguments)
+    }
+
+    fn ok(&self, arguments: &str) {
+        let output = self.openssl(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "openssl {arguments}: {stderr}");
+    }
+
+    fn certificate(&self, name: &str) -> Certificate {
+        Certificate::from_pem_or_der(&self.read(&format!("{name}.crt"))).expect(name)
+    }
+
+    fn key(&self, name: &str) -> SigningKey {
+        SigningKey::from_pem_or_der(&self.read(&format!("{name}.key"))).expect(name)
+    }
+
+    fn verify(&self, message: &[u8], content_type: der::asn1::ObjectIdentifier) -> Vec<u8> {
+        let anchors = TrustAnchors::new([self.certificate("root")]);
+        let types = [content_type];
+        let options = VerifyOptions::new(&anchors, now(), &types);
+        let signed = SignedData::parse(message, &Limits::default()).expect("parses");
+        let verified = signed.verify(&options).expect("verifies");
+        assert_eq!(verified.signer(), &self.certificate("signer"));
+        assert_eq!(verified.chain().len(), 3);
+        verified.content().to_vec()
+    }
+}
+
+fn openssl(directory: &Path, arguments: &str) -> Output {
+    Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(directory)
+        .output()
+        .expect("openssl is installed")
+}
+
+fn now() -> WallClock {
+    WallClock::Trusted(UnixTime::from_system_time(std::time::SystemTime::now()))
+}
+
+#[test]
+fn openssl_accepts_what_we_sign() {
+    for key in KEYS {
+        let pki = Pki::make(key);
+        let signing_key = pki.key("signer");
+        let mut algorithms = vec![signing_key.default_algorithm()];
+        if matches!(algorithms[0], SignatureAlgorithm::RsaPkcs1(_)) {
+            algorithms.push(SignatureAlgorithm::RsaPss(DigestAlgorithm::Sha256));
+        }
+        for algorithm in algorithms {
+            for signer_id in [SignerId::IssuerAndSerial, SignerId::SubjectKeyId] {
+                let message = SignedDataBuilder::new(oids::ANIMA_JSON_VOUCHER, CONTENT)
+                    .certificates([pki.certificate("signer"), pki.certificate("ca")])
+                    .signer_id(signer_id)
+                    .signing_time(now().time())
+                    .sign(
+                        &signing_key.with_algorithm(algorithm).expect("fits"),
+                        &pki.certificate("signer"),
+                    )
+                    .expect("signs");
+                std::fs::write(pki.path("message"), &message).expect("write");
+                pki.ok(
+                    "cms -verify -binary -inform der -in message -CAfile root.crt -purpose any \
+                     -out out",
+                );
+                assert_eq!(pki.read("out"), CONTENT, "{algorithm}, {signer_id:?}");
+                assert_eq!(pki.verify(&message, oids::ANIMA_JSON_VOUCHER), CONTENT);
+            }
+        }
+    }
+}
+
+#[test]
+fn we_accept_what_openssl_signs() {
+    let forms = [
+        "-nodetach",
+        "-nodetach -keyid",
+        "-nodetach -stream",
+        "-nodetach -noattr",
+        "-nodetach -stream -keyid -md sha512",
+        "-nodetach -econtent_type 1.2.840.113549.1.9.16.1.40",
+        "-nodetach -stream -econtent_type 1.2.840.113549.1.9.16.1.40 -md sha384",
+    ];
+    for key in KEYS {
+        let pki = Pki::make(key);
+        let rsa = key.to_lowercase().contains("rsa");
+        for form in forms {
+            for pss in [false, true] {
+                if pss && !rsa {
+                    continue;
+                }
+                let pss = if pss {
+                    "-keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:digest"
+                } else {
+                    ""
+                };
+                pki.ok(&format!(
+                    "cms -sign -binary -outform der -in content -signer signer.crt \
+                     -inkey signer.key {pss} -certfile ca.crt {form} -out message"
+                ));
+                let content_type = if form.contains("econtent_type") {
+                    oids::ANIMA_JSON_VOUCHER
+                } else {
+                    oids::ID_DATA
+                };
+                assert_eq!(
+                    pki.verify(&pki.read("message"), content_type),
+                    CONTENT,
+                    "{key} {form} {pss}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn certs_only_messages_both_ways() {
+    let pki = Pki::make(KEYS[0]);
+    pki.ok("crl2pkcs7 -nocrl -certfile signer.crt -certfile ca.crt -outform der -out bundle");
+    let ours = certs_only(&[pki.certificate("signer"), pki.certificate("ca")], &[]).expect("made");
+    for message in [pki.read("bundle"), ours.clone()] {
+        let parsed = parse_certs_only(&message, &Limits::default()).expect("parses");
+        assert!(parsed.is_certs_only());
+        assert!(parsed.certificates().contains(&pki.certificate("ca")));
+        assert!(parsed.certificates().contains(&pki.certificate("signer")));
+        assert_eq!(
+            Certificate::list_from_pem_or_der(&message)
+                .expect("reads")
+                .len(),
+            2
+        );
+    }
+    std::fs::write(pki.path("ours"), ours).expect("write");
+    pki.ok("pkcs7 -inform der -in ours -print_certs -out printed");
+    let printed = String::from_utf8(pki.read("printed")).expect("text");
+    assert_eq!(printed.matches("BEGIN CERTIFICATE").count(), 2);
+}
+
+#[test]
+fn what_is_not_as_it_must_be_has_its_own_error() {
+    let pki = Pki::make(KEYS[0]);
+    let sign = |form: &str| {
+        pki.ok(&format!(
+            "cms -sign -binary -outform der -in content -signer signer.crt -inkey signer.key \
+             -certfile ca.crt {form} -out message"
+        ));
+        pki.read("message")
+    };
+    let anchors = TrustAnchors::new([pki.certificate("root")]);
+    let verify = |message: &[u8], clock: WallClock| {
+        let types = [oids::ID_DATA, oids::ANIMA_JSON_VOUCHER];
+        SignedData::parse(message, &Limits::default())?
+            .verify(&VerifyOptions::new(&anchors, clock, &types))
+            .map(|verified| verified.content().to_vec())
+    };
+    let code = |message: &[u8]| verify(message, now()).expect_err("refused").code();
+    assert_eq!(code(&sign("")), "cms.no-content");
+    assert_eq!(code(&sign("-nodetach -md sha1")), "cms.weak-algorithm");
+    assert_eq!(
+        code(&sign("-nodetach -nocerts")),
+        "cms.signer-certificate-missing"
+    );
+    assert_eq!(
+        code(&sign("-nodetach -econtent_type 1.2.3.4")),
+        "cms.wrong-content-type"
+    );
+    let good = sign("-nodetach");
+    let early = WallClock::Trusted(UnixTime::from_secs(1));
+    assert!(matches!(verify(&good, early), Err(CmsError::Path(_))));
+    assert_eq!(verify(&good, WallClock::Unknown).as_deref(), Ok(CONTENT));
+    assert_eq!(code(&good[..good.len() - 1]), "cms.malformed");
+    assert_eq!(code(&[&good[..], b"\n"].concat()), "cms.malformed");
+    let text = String::from_utf8_lossy(&good).into_owned();
+    assert_eq!(code(text.as_bytes()), "cms.text-mode-damage");
+    pki.ok("cms -cmsout -inform der -in message -outform pem -out message.pem");
+    assert_eq!(code(&pki.read("message.pem")), "cms.pem");
+    let bundle = certs_only(&[pki.certificate("signer")], &[]).expect("made");
+    assert_eq!(code(&bundle), "cms.no-signer");
+    pki.ok("cms -encrypt -aes256 -binary -outform der -in content -out enveloped signer.crt");
+    assert_eq!(code(&pki.read("enveloped")), "cms.not-signed-data");
+}
+
+/// Every bit of content, attributes, signature and the signer's certificate counts.
+#[test]
+fn each_single_bit_change_is_refused() {
+    let pki = Pki::make(KEYS[0]);
+    let certificate = pki.certificate("signer");
+    let anchors = TrustAnchors::new([pki.certificate("ca")]);
+    let types = [oids::ANIMA_JSON_VOUCHER];
+    let options = VerifyOptions::new(&anchors, now(), &types);
+    let message = SignedDataBuilder::new(oids::ANIMA_JSON_VOUCHER, CONTENT)
+        .certificates([certificate.clone()])
+        .sign(&pki.key("signer"), &certificate)
+        .expect("signs");
+    let verify = |message: &[u8]| {
+        SignedData::parse(message, &Limits::default())?
+            .verify(&options)
+            .map(|verified| verified.content().to_vec())
+    };
+    assert_eq!(verify(&message).as_deref(), Ok(CONTENT));
+    let find = |needle: &[u8]| {
+        let start = message
+            .windows(needle.len())
+            .position(|window| window == needle)
+            .expect("is in the message");
+        start..start + needle.len()
+    };
+    let in_certificate = find(certificate.as_der());
+    // The content, and everything after the certificate: the SignerInfo to its last octet.
+    let ranges = [
+        find(CONTENT),
+        in_certificate.clone(),
+        in_certificate.end..message.len(),
+    ];
+    for range in ranges {
+        for at in range {
+            for bit in 0..8 {
+                let mut changed = message.clone();
+                changed[at] ^= 1 << bit;
+                let outcome = verify(&changed);
+                // An alternative spelling of the version or of the algorithm's parameters says
+                // nothing else: only then may the same content come out.
+                if let Ok(content) = outcome {
+                    panic!("bit {bit} of octet {at} may change: {content:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn verify_with_takes_one_certificate_only() {
+    let pki = Pki::make(KEYS[0]);
+    let certificate = pki.certificate("signer");
+    let message = SignedDataBuilder::new(oids::SZTP_CONVEYED_INFO_JSON, CONTENT)
+        .sign(&pki.key("signer"), &certificate)
+        .expect("signs");
+    let signed = SignedData::parse(&message, &Limits::default()).expect("parses");
+    let types = [oids::SZTP_CONVEYED_INFO_JSON];
+    assert!(
+        signed
+            .verify_with(&certificate, &types, Leniency::default())
+            .is_ok()
+    );
+    let other = signed.verify_with(&pki.certificate("ca"), &types, Leniency::default());
+    assert!(matches!(
+        other,
+        Err(CmsError::SignerCertificateMissing { .. })
+    ));
+    assert_eq!(
+        signed
+            .signer_certificates(&[pki.certificate("ca"), certificate])
+            .len(),
+        1
+    );
+    let wrong = SignedDataBuilder::new(oids::ID_DATA, CONTENT)
+        .sign(&pki.key("ca"), &pki.certificate("signer"));
+    assert_eq!(wrong, Err(CmsError::KeyMismatch));
+}
