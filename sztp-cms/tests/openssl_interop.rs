@@ -5,16 +5,16 @@ use std::process::{Command, Output};
 
 use sztp_cms::{
     Certificate, CmsError, DigestAlgorithm, Leniency, Limits, SignatureAlgorithm, SignedData,
-    SignedDataBuilder, SignerId, SigningKey, TrustAnchors, UnixTime, VerifyOptions, WallClock,
-    certs_only, oids, parse_certs_only,
+    SignedDataBuilder, Signer as _, SignerId, SigningKey, TrustAnchors, UnixTime, VerifyOptions,
+    WallClock, certs_only, oids, parse_certs_only,
 };
 
 const CONTENT: &[u8] = b"{\"what\":\"is signed\"}\r\n";
 const KEYS: [&str; 4] = [
-    "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-    "ecparam -name secp384r1 -genkey -noout",
-    "genrsa 2048",
-    "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072",
+    "genpkey -out OUT -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
+    "ecparam -out OUT -name secp384r1 -genkey -noout",
+    "genrsa -out OUT 2048",
+    "genpkey -out OUT -algorithm RSA -pkeyopt rsa_keygen_bits:3072",
 ];
 
 /// A root, an intermediate and an end-entity certificate, all made by OpenSSL.
@@ -24,7 +24,7 @@ impl Pki {
     fn make(key: &str) -> Self {
         let pki = Self(tempfile::tempdir().expect("a temporary directory"));
         for name in ["root", "ca", "signer"] {
-            pki.ok(&format!("{key} -out {name}.key"));
+            pki.ok(&key.replace("OUT", &format!("{name}.key")));
         }
         pki.ok("req -x509 -new -key root.key -subj /CN=root -days 30 -out root.crt");
         std::fs::write(
@@ -101,7 +101,7 @@ fn openssl_accepts_what_we_sign() {
     for key in KEYS {
         let pki = Pki::make(key);
         let signing_key = pki.key("signer");
-        let mut algorithms = vec![signing_key.default_algorithm()];
+        let mut algorithms = vec![signing_key.algorithm()];
         if matches!(algorithms[0], SignatureAlgorithm::RsaPkcs1(_)) {
             algorithms.push(SignatureAlgorithm::RsaPss(DigestAlgorithm::Sha256));
         }
@@ -144,7 +144,8 @@ fn we_accept_what_openssl_signs() {
         let rsa = key.to_lowercase().contains("rsa");
         for form in forms {
             for pss in [false, true] {
-                if pss && !rsa {
+                // OpenSSL 3.0 cannot stream with PSS (illegal zero content).
+                if pss && (!rsa || form.contains("-stream")) {
                     continue;
                 }
                 let pss = if pss {
@@ -275,12 +276,10 @@ fn each_single_bit_change_is_refused() {
             for bit in 0..8 {
                 let mut changed = message.clone();
                 changed[at] ^= 1 << bit;
-                let outcome = verify(&changed);
-                // An alternative spelling of the version or of the algorithm's parameters says
-                // nothing else: only then may the same content come out.
-                if let Ok(content) = outcome {
-                    panic!("bit {bit} of octet {at} may change: {content:?}");
-                }
+                assert!(
+                    verify(&changed).is_err(),
+                    "bit {bit} of octet {at} may change"
+                );
             }
         }
     }

@@ -31,14 +31,21 @@ enum Identifier {
     SubjectKeyId(Vec<u8>),
 }
 
+impl Identifier {
+    const fn version(&self) -> u8 {
+        match self {
+            Self::IssuerAndSerial { .. } => 1,
+            Self::SubjectKeyId(_) => 3,
+        }
+    }
+}
+
 impl SignerInfo {
     /// Whether the signer identifier fits a certificate.
     pub fn names(&self, certificate: &Certificate) -> bool {
         match &self.identifier {
             Identifier::IssuerAndSerial { issuer, serial } => {
-                certificate.serial_bytes() == serial
-                    && (certificate.issuer_der() == issuer
-                        || name::matches(certificate.issuer_der(), issuer))
+                certificate.serial_bytes() == serial && certificate.issuer_der() == issuer
             }
             Identifier::SubjectKeyId(key_id) => {
                 certificate.subject_key_id() == Some(key_id.as_slice())
@@ -67,7 +74,7 @@ impl SignerInfo {
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, CmsError> {
         let mut fields = Reader::new(reader.expect(ber::SEQUENCE, "SignerInfo")?.body);
-        version(&mut fields, &[1, 3])?;
+        let version = version(&mut fields, &[1, 3])?;
         let identifier = fields.any("signer identifier")?;
         let identifier = match identifier.tag {
             ber::SEQUENCE => {
@@ -83,6 +90,10 @@ impl SignerInfo {
             ber::CONTEXT_0_PRIMITIVE => Identifier::SubjectKeyId(identifier.body.to_vec()),
             _ => return Err(malformed("signer identifier")),
         };
+        // RFC 5652 §5.3: the version says which form the identifier has.
+        if version != identifier.version() {
+            return Err(malformed("version of SignerInfo"));
+        }
         let digest = algorithm(&mut fields, "digestAlgorithm")?;
         let signed_attributes = fields
             .optional(ber::CONTEXT_0, "signedAttrs")?
