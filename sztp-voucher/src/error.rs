@@ -1,1 +1,149 @@
-//! (to come)
+//! Why a voucher is refused: one variant for each way to fail.
+
+use sztp_cms::{CertificateError, CmsError, PathError, Rule, UnixTime};
+
+use crate::Assertion;
+use crate::yang::YangError;
+
+/// A voucher that is not accepted, or could not be issued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VoucherError {
+    /// The CMS structure or its signature.
+    #[error(transparent)]
+    Cms(CmsError),
+    /// The signature verifies, but its signer leads to none of the trust anchors.
+    #[error("the voucher's signer is not trusted: {0}")]
+    UntrustedSigner(#[source] PathError),
+    /// The content is no voucher.
+    #[error(transparent)]
+    Yang(#[from] YangError),
+    /// The content is a voucher-request (RFC 8995 §3), which grants nothing.
+    #[error("this is a voucher-request, not a voucher")]
+    VoucherRequest,
+    /// A nonce and an expiry exclude each other.
+    #[error("nonce and expires-on exclude each other")]
+    NonceAndExpiry,
+    /// Renewal is about the expiry.
+    #[error("last-renewal-date needs expires-on")]
+    RenewalWithoutExpiry,
+    /// A nonce has 8 to 32 octets.
+    #[error("a nonce of {length} octets is not within 8 to 32")]
+    NonceLength {
+        /// Its length in octets.
+        length: usize,
+    },
+    /// Issued for another device.
+    #[error("the voucher is for serial number {voucher:?}, this device is {device:?}")]
+    SerialNumberMismatch {
+        /// The device's own.
+        device: String,
+        /// The voucher's.
+        voucher: String,
+    },
+    /// For a device of the same serial number whose IDevID has another issuer.
+    #[error("the voucher's idevid-issuer is not the authority key identifier of the IDevID")]
+    IdevidIssuerMismatch,
+    /// Made for another exchange.
+    #[error("the voucher's nonce is not the one that was sent")]
+    NonceMismatch,
+    /// A nonce was sent and the voucher has none.
+    #[error("the voucher has no nonce, though one was sent")]
+    NonceMissing,
+    /// No nonce was sent and the voucher has one.
+    #[error("the voucher has a nonce, though none was sent")]
+    NonceUnexpected,
+    /// Past its expires-on.
+    #[error("the voucher expired at {expires_on}, it is {at}")]
+    Expired {
+        /// The time of the check.
+        at: UnixTime,
+        /// The voucher's.
+        expires_on: UnixTime,
+    },
+    /// Before its created-on.
+    #[error("the voucher was created at {created_on}, it is {at}")]
+    NotYetValid {
+        /// The time of the check.
+        at: UnixTime,
+        /// The voucher's.
+        created_on: UnixTime,
+    },
+    /// The assertion is not among those that policy accepts.
+    #[error("assertion {found} is not accepted")]
+    AssertionRefused {
+        /// The voucher's.
+        found: Assertion,
+    },
+    /// The pinned-domain-cert is no certificate.
+    #[error("pinned-domain-cert: {0}")]
+    PinnedDomainCert(#[source] CertificateError),
+    /// A voucher may not outlive what it pins.
+    #[error("expires-on {expires_on} is later than the pinned-domain-cert's notAfter {not_after}")]
+    OutlivesPinnedDomainCert {
+        /// The voucher's.
+        expires_on: UnixTime,
+        /// The pinned certificate's.
+        not_after: UnixTime,
+    },
+    /// A voucher names exactly one device.
+    #[error("serial-number must not be empty")]
+    EmptySerialNumber,
+}
+
+impl From<CmsError> for VoucherError {
+    fn from(error: CmsError) -> Self {
+        match error {
+            CmsError::Path(path) => Self::UntrustedSigner(path),
+            other => Self::Cms(other),
+        }
+    }
+}
+
+impl VoucherError {
+    /// Stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Cms(inner) => inner.code(),
+            Self::UntrustedSigner(_) => "voucher.untrusted-signer",
+            Self::Yang(inner) => inner.code(),
+            Self::VoucherRequest => "voucher.is-a-request",
+            Self::NonceAndExpiry => "voucher.nonce-and-expiry",
+            Self::RenewalWithoutExpiry => "voucher.renewal-without-expiry",
+            Self::NonceLength { .. } => "voucher.nonce-length",
+            Self::SerialNumberMismatch { .. } => "voucher.serial-mismatch",
+            Self::IdevidIssuerMismatch => "voucher.idevid-issuer-mismatch",
+            Self::NonceMismatch => "voucher.nonce-mismatch",
+            Self::NonceMissing => "voucher.nonce-missing",
+            Self::NonceUnexpected => "voucher.nonce-unexpected",
+            Self::Expired { .. } => "voucher.expired",
+            Self::NotYetValid { .. } => "voucher.not-yet-valid",
+            Self::AssertionRefused { .. } => "voucher.assertion-refused",
+            Self::PinnedDomainCert(_) => "voucher.pinned-domain-cert",
+            Self::OutlivesPinnedDomainCert { .. } => "voucher.outlives-pinned-domain-cert",
+            Self::EmptySerialNumber => "voucher.empty-serial-number",
+        }
+    }
+
+    /// The clause broken.
+    pub fn rule(&self) -> Rule {
+        const fn voucher(topic: &'static str) -> Rule {
+            Rule::new(8366, "5.3", topic)
+        }
+        match self {
+            Self::Cms(inner) => inner.rule(),
+            Self::UntrustedSigner(inner) => inner.rule(),
+            Self::Yang(inner) => inner.rule(),
+            Self::VoucherRequest => voucher("voucher"),
+            Self::NonceAndExpiry | Self::NonceLength { .. } => voucher("nonce"),
+            Self::NonceMismatch | Self::NonceMissing | Self::NonceUnexpected => voucher("nonce"),
+            Self::RenewalWithoutExpiry => voucher("last-renewal-date"),
+            Self::SerialNumberMismatch { .. } | Self::EmptySerialNumber => voucher("serial-number"),
+            Self::IdevidIssuerMismatch => voucher("idevid-issuer"),
+            Self::Expired { .. } | Self::OutlivesPinnedDomainCert { .. } => voucher("expires-on"),
+            Self::NotYetValid { .. } => voucher("created-on"),
+            Self::AssertionRefused { .. } => voucher("assertion"),
+            Self::PinnedDomainCert(_) => voucher("pinned-domain-cert"),
+        }
+    }
+}

@@ -13,3 +13,9 @@ mod signed;
 mod verify;
 mod voucher;
 pub mod yang;
+
+pub use error::VoucherError;
+pub use issue::{IssueOptions, issue};
+pub use signed::SignedVoucher;
+pub use verify::{NonceExpectation, VerifiedVoucher, VoucherContext};
+pub use voucher::{Assertion, Profile, Voucher};
