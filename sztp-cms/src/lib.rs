@@ -36,6 +36,10 @@ pub use key::{KeyError, KeyType, PublicKey, SignatureError, Signer, SigningKey};
 pub use limits::Limits;
 pub use path::{PathError, PathOptions, TrustAnchors, ValidatedPath, validate_path};
 pub use rule::Rule;
+#[cfg(feature = "rustls")]
+pub use rustls_verifier::{
+    AnyClientCertificate, ServerTrust, ServerVerifier, client_config, server_config,
+};
 pub use server_name::certificate_names_host;
 pub use signed_data::{
     Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, VerifiedContent, VerifyOptions,

@@ -1,1 +1,296 @@
-//! (to come)
+//! Certificates in TLS judged by this crate's path validation, so that a chain means the same
+//! everywhere.
+//!
+//! The signatures of the handshake are verified with [`PublicKey`] too: rustls' own verifier does
+//! not read X.509 version 1 certificates, which devices and owners do have.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime as RustlsTime,
+};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    CertificateError as RustlsCertificateError, ClientConfig, DigitallySignedStruct,
+    DistinguishedName, Error, OtherError, ServerConfig, SignatureScheme,
+};
+
+use crate::{
+    Certificate, DigestAlgorithm, PathError, PathOptions, PublicKey, SignatureAlgorithm,
+    SigningKey, TrustAnchors, WallClock, certificate_names_host, validate_path,
+};
+
+/// Asks clients for a certificate, never requires one, and has them prove that they hold its key.
+///
+/// Whether the certificate is to be trusted is judged after the handshake, with
+/// [`validate_path`]: a client that is refused then gets an answer that says why.
+#[derive(Debug)]
+pub struct AnyClientCertificate {
+    hints: Vec<DistinguishedName>,
+}
+
+impl AnyClientCertificate {
+    /// `anchors` are named to the client as a hint which of its certificates to send.
+    pub fn new(anchors: &TrustAnchors) -> Self {
+        let hints = anchors
+            .iter()
+            .map(|anchor| DistinguishedName::from(anchor.subject_der().to_vec()))
+            .collect();
+        Self { hints }
+    }
+}
+
+impl ClientCertVerifier for AnyClientCertificate {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: RustlsTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_handshake(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_handshake(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        SCHEMES.to_vec()
+    }
+}
+
+/// How a client judges the server that it connects to.
+#[derive(Debug, Clone)]
+pub enum ServerTrust {
+    /// The path must end in an anchor and the certificate must name the host (RFC 9525).
+    Anchors {
+        /// Where the path must end.
+        anchors: TrustAnchors,
+        /// DNS name or IP address, as in the URL.
+        host: String,
+        /// The time of the check.
+        clock: WallClock,
+    },
+    /// Any certificate is taken, blindly (RFC 8572 §5.5): nothing received may be trusted for it.
+    Provisional,
+}
+
+/// Judges servers by a [`ServerTrust`].
+#[derive(Debug)]
+pub struct ServerVerifier {
+    trust: ServerTrust,
+}
+
+impl ServerVerifier {
+    /// A verifier for one connection.
+    pub fn new(trust: ServerTrust) -> Self {
+        Self { trust }
+    }
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: RustlsTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let ServerTrust::Anchors {
+            anchors,
+            host,
+            clock,
+        } = &self.trust
+        else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let end_entity = read(end_entity)?;
+        let intermediates: Vec<Certificate> = intermediates
+            .iter()
+            .take(MAX_CHAIN)
+            .filter_map(|der| Certificate::from_der(der).ok())
+            .collect();
+        validate_path(
+            &end_entity,
+            &intermediates,
+            anchors,
+            *clock,
+            &PathOptions::default(),
+        )
+        .map_err(path_error)?;
+        if certificate_names_host(&end_entity, host) {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(Error::InvalidCertificate(
+                RustlsCertificateError::NotValidForName,
+            ))
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_handshake(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_handshake(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        SCHEMES.to_vec()
+    }
+}
+
+/// A client that shows `identity` (end-entity certificate first) when it is asked to.
+pub fn client_config(
+    verifier: ServerVerifier,
+    identity: Option<(&[Certificate], &SigningKey)>,
+) -> Result<ClientConfig, Error> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(match identity {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => builder
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified(chain, key)?))),
+    })
+}
+
+/// A server that shows `chain` (end-entity certificate first) and asks for client certificates.
+pub fn server_config(
+    chain: &[Certificate],
+    key: &SigningKey,
+    verifier: AnyClientCertificate,
+) -> Result<ServerConfig, Error> {
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified(chain, key)?)));
+    Ok(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Not `CertifiedKey::from_der`, which reads the certificate and refuses version 1.
+fn certified(chain: &[Certificate], key: &SigningKey) -> Result<CertifiedKey, Error> {
+    let fits = chain
+        .first()
+        .is_some_and(|end_entity| end_entity.spki_der() == key.public_key().spki_der());
+    if !fits {
+        return Err(Error::General(
+            "the certificate does not hold the private key's public key".to_owned(),
+        ));
+    }
+    let der = key
+        .to_pkcs8_der()
+        .map_err(|error| Error::General(error.to_string()))?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.as_slice()));
+    let key = aws_lc_rs::sign::any_supported_type(&key)?;
+    let chain = chain
+        .iter()
+        .map(|one| CertificateDer::from(one.as_der().to_vec()))
+        .collect();
+    Ok(CertifiedKey::new(chain, key))
+}
+
+fn verify_handshake(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, Error> {
+    let algorithm = algorithm(signature.scheme).ok_or(Error::InvalidCertificate(
+        RustlsCertificateError::BadEncoding,
+    ))?;
+    let certificate = read(certificate)?;
+    let key = PublicKey::from_spki_der(certificate.spki_der())
+        .map_err(|error| invalid(OtherError(Arc::new(error))))?;
+    key.verify(algorithm, message, signature.signature())
+        .map_err(|_| Error::InvalidCertificate(RustlsCertificateError::BadSignature))?;
+    Ok(HandshakeSignatureValid::assertion())
+}
+
+fn algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
+    use DigestAlgorithm::{Sha256, Sha384, Sha512};
+    match scheme {
+        SignatureScheme::ECDSA_NISTP256_SHA256 => Some(SignatureAlgorithm::Ecdsa(Sha256)),
+        SignatureScheme::ECDSA_NISTP384_SHA384 => Some(SignatureAlgorithm::Ecdsa(Sha384)),
+        SignatureScheme::RSA_PSS_SHA256 => Some(SignatureAlgorithm::RsaPss(Sha256)),
+        SignatureScheme::RSA_PSS_SHA384 => Some(SignatureAlgorithm::RsaPss(Sha384)),
+        SignatureScheme::RSA_PSS_SHA512 => Some(SignatureAlgorithm::RsaPss(Sha512)),
+        SignatureScheme::RSA_PKCS1_SHA256 => Some(SignatureAlgorithm::RsaPkcs1(Sha256)),
+        SignatureScheme::RSA_PKCS1_SHA384 => Some(SignatureAlgorithm::RsaPkcs1(Sha384)),
+        SignatureScheme::RSA_PKCS1_SHA512 => Some(SignatureAlgorithm::RsaPkcs1(Sha512)),
+        _ => None,
+    }
+}
+
+fn read(der: &CertificateDer<'_>) -> Result<Certificate, Error> {
+    Certificate::from_der(der)
+        .map_err(|_| Error::InvalidCertificate(RustlsCertificateError::BadEncoding))
+}
+
+fn path_error(error: PathError) -> Error {
+    match error {
+        PathError::Expired { .. } => Error::InvalidCertificate(RustlsCertificateError::Expired),
+        PathError::NotYetValid { .. } => {
+            Error::InvalidCertificate(RustlsCertificateError::NotValidYet)
+        }
+        other => invalid(OtherError(Arc::new(other))),
+    }
+}
+
+fn invalid(error: OtherError) -> Error {
+    Error::InvalidCertificate(RustlsCertificateError::Other(error))
+}
+
+/// The most certificates of a server that are looked at.
+const MAX_CHAIN: usize = 16;
+
+const SCHEMES: [SignatureScheme; 8] = [
+    SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::RSA_PSS_SHA384,
+    SignatureScheme::RSA_PSS_SHA512,
+    SignatureScheme::RSA_PKCS1_SHA256,
+    SignatureScheme::RSA_PKCS1_SHA384,
+    SignatureScheme::RSA_PKCS1_SHA512,
+];
