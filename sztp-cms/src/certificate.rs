@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
-use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use sha2::{Digest, Sha256};
 
 use crate::{KeyError, PublicKey, Rule, UnixTime};
@@ -379,7 +379,7 @@ impl BasicConstraints {
         let bad = |_| malformed("basicConstraints");
         let mut reader = SliceReader::new(sequence_body(value)?).map_err(bad)?;
         let mut constraints = Self::default();
-        if !reader.is_finished() && reader.peek_tag().map_err(bad)? == Tag::Boolean {
+        if !reader.is_finished() && Tag::peek(&reader).map_err(bad)? == Tag::Boolean {
             constraints.ca = boolean(AnyRef::decode(&mut reader).map_err(bad)?)?;
         }
         if !reader.is_finished() {
@@ -561,7 +561,7 @@ impl Fields {
 
 fn version(fields: &mut SliceReader<'_>) -> Result<u8, CertificateError> {
     let bad = |_| malformed("version");
-    if !is_context(fields.peek_tag().map_err(bad)?, 0) {
+    if !is_context(Tag::peek(fields).map_err(bad)?, 0) {
         return Ok(1);
     }
     let field = AnyRef::decode(fields).map_err(bad)?;
@@ -583,7 +583,7 @@ fn read_extensions(
         let mut fields = reader(one.value(), "extensions")?;
         let oid = ObjectIdentifier::decode(&mut fields).map_err(bad)?;
         let mut critical = false;
-        if fields.peek_tag().map_err(bad)? == Tag::Boolean {
+        if Tag::peek(&fields).map_err(bad)? == Tag::Boolean {
             critical = boolean(AnyRef::decode(&mut fields).map_err(bad)?)?;
         }
         let value = any(&mut fields, Tag::OctetString, "extensions")?.value();
@@ -645,7 +645,7 @@ fn tlv<'a>(
     tag: Tag,
     what: &'static str,
 ) -> Result<&'a [u8], CertificateError> {
-    if reader.peek_tag().map_err(|_| malformed(what))? != tag {
+    if Tag::peek(reader).map_err(|_| malformed(what))? != tag {
         return Err(malformed(what));
     }
     reader.tlv_bytes().map_err(|_| malformed(what))

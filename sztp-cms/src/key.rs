@@ -28,14 +28,26 @@ pub struct PublicKey {
 pub(crate) enum PublicKeyKind {
     P256 {
         key: p256::ecdsa::VerifyingKey,
+        #[cfg_attr(
+            not(feature = "aws-lc-rs"),
+            expect(dead_code, reason = "the form AWS-LC takes")
+        )]
         point: Vec<u8>,
     },
     P384 {
         key: p384::ecdsa::VerifyingKey,
+        #[cfg_attr(
+            not(feature = "aws-lc-rs"),
+            expect(dead_code, reason = "the form AWS-LC takes")
+        )]
         point: Vec<u8>,
     },
     Rsa {
         key: RsaPublicKey,
+        #[cfg_attr(
+            not(feature = "aws-lc-rs"),
+            expect(dead_code, reason = "the form AWS-LC takes")
+        )]
         pkcs1: Vec<u8>,
     },
 }
@@ -96,7 +108,7 @@ impl PublicKey {
         match &self.kind {
             PublicKeyKind::P256 { .. } => "ECDSA P-256".to_owned(),
             PublicKeyKind::P384 { .. } => "ECDSA P-384".to_owned(),
-            PublicKeyKind::Rsa { key, .. } => format!("RSA {}", key.n().bits()),
+            PublicKeyKind::Rsa { key, .. } => format!("RSA {}", key.n().bit_width()),
         }
     }
 
@@ -147,7 +159,7 @@ fn rsa_key(pkcs1: &[u8]) -> Result<PublicKeyKind, KeyError> {
         return Err(KeyError::RsaSize { bits });
     }
     let key = RsaPublicKey::from_pkcs1_der(pkcs1).map_err(|_| KeyError::Malformed)?;
-    let bits = key.n().bits() as usize;
+    let bits = key.n().bit_width() as usize;
     if bits < MIN_RSA_BITS {
         return Err(KeyError::RsaSize { bits });
     }

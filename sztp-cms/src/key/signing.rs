@@ -9,7 +9,7 @@ use p256::elliptic_curve::Generate;
 use pkcs8::{
     DecodePrivateKey, EncodePrivateKey, EncodePublicKey, EncryptedPrivateKeyInfoRef, LineEnding,
 };
-use rsa::RsaPrivateKey;
+use rsa::PrivateKey as RsaPrivateKey;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::traits::PublicKeyParts;
 use sha2::{Sha256, Sha384, Sha512};
@@ -53,6 +53,10 @@ pub struct SigningKey {
 }
 
 /// Each of these zeroizes itself when dropped.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "always behind an Arc, never moved"
+)]
 enum Private {
     P256(p256::SecretKey),
     P384(p384::SecretKey),
@@ -275,7 +279,7 @@ fn from_pkcs1(der: &[u8]) -> Result<Private, KeyError> {
 
 fn accepted_size(private: Private) -> Result<Private, KeyError> {
     if let Private::Rsa(key) = &private {
-        let bits = key.n().bits() as usize;
+        let bits = key.n().bit_width() as usize;
         if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
             return Err(KeyError::RsaSize { bits });
         }
@@ -283,9 +287,12 @@ fn accepted_size(private: Private) -> Result<Private, KeyError> {
     Ok(private)
 }
 
+/// The label of a PEM block and what it holds.
+type KeyBlock = (String, Zeroizing<Vec<u8>>);
+
 /// The first private-key block of a PEM file, past the parameters that `openssl ecparam` writes
 /// before it; `None` where the file is not PEM.
-fn key_block(bytes: &[u8]) -> Result<Option<(String, Zeroizing<Vec<u8>>)>, KeyError> {
+fn key_block(bytes: &[u8]) -> Result<Option<KeyBlock>, KeyError> {
     const BEGIN: &str = "-----BEGIN ";
     let Ok(text) = core::str::from_utf8(bytes) else {
         return Ok(None);
@@ -303,7 +310,7 @@ fn key_block(bytes: &[u8]) -> Result<Option<(String, Zeroizing<Vec<u8>>)>, KeyEr
             let end = format!("-----END {label}-----");
             let length = rest.find(&end).ok_or(KeyError::Malformed)? + end.len();
             let (label, der) =
-                pem::decode_vec(rest[..length].as_bytes()).map_err(|_| KeyError::Malformed)?;
+                pem::decode_vec(&rest.as_bytes()[..length]).map_err(|_| KeyError::Malformed)?;
             return Ok(Some((label.to_owned(), Zeroizing::new(der))));
         }
         rest = &rest[BEGIN.len()..];

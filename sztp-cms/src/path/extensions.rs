@@ -8,8 +8,6 @@ use crate::certificate::{
     Certificate, CertificateError, OID_AUTHORITY_KEY_IDENTIFIER, OID_BASIC_CONSTRAINTS,
     OID_KEY_USAGE, OID_SUBJECT_KEY_IDENTIFIER, is_context, sequence_body,
 };
-use der::Decode as _;
-
 use crate::{AlgorithmError, KeyError, SignatureAlgorithm, SignatureError};
 
 /// RFC 5280 §6.1.3 (a)(1), over the octets as received.
