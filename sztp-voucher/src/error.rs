@@ -135,8 +135,11 @@ impl VoucherError {
             Self::UntrustedSigner(inner) => inner.rule(),
             Self::Yang(inner) => inner.rule(),
             Self::VoucherRequest => voucher("voucher"),
-            Self::NonceAndExpiry | Self::NonceLength { .. } => voucher("nonce"),
-            Self::NonceMismatch | Self::NonceMissing | Self::NonceUnexpected => voucher("nonce"),
+            Self::NonceAndExpiry
+            | Self::NonceLength { .. }
+            | Self::NonceMismatch
+            | Self::NonceMissing
+            | Self::NonceUnexpected => voucher("nonce"),
             Self::RenewalWithoutExpiry => voucher("last-renewal-date"),
             Self::SerialNumberMismatch { .. } | Self::EmptySerialNumber => voucher("serial-number"),
             Self::IdevidIssuerMismatch => voucher("idevid-issuer"),

@@ -125,14 +125,17 @@ impl SignedVoucher {
         }
         let mut notes = self.notes().to_vec();
         notes.extend_from_slice(verified.notes());
-        if let (Some(issuer), Some(idevid)) = (&voucher.idevid_issuer, context.idevid) {
-            if idevid.authority_key_identifier() != Some(issuer) {
-                // Older issuers write the bare key identifier.
-                if idevid.authority_key_id() != Some(issuer) {
-                    return Err(VoucherError::IdevidIssuerMismatch);
-                }
+        match (&voucher.idevid_issuer, context.idevid) {
+            (Some(issuer), Some(idevid)) if idevid.authority_key_identifier() == Some(issuer) => {}
+            // Older issuers write the bare key identifier.
+            (Some(issuer), Some(idevid)) if idevid.authority_key_id() == Some(issuer) => {
                 notes.push("idevid-issuer is a bare key identifier".to_owned());
             }
+            (Some(_), Some(_)) => return Err(VoucherError::IdevidIssuerMismatch),
+            (Some(_), None) => {
+                notes.push("idevid-issuer was not compared: no IDevID certificate".to_owned());
+            }
+            (None, _) => {}
         }
         check_nonce(voucher.nonce.as_deref(), context.nonce)?;
         let pinned_domain_cert = Certificate::from_der(&voucher.pinned_domain_cert)

@@ -222,9 +222,10 @@ fn relaxed(
     error: YangError,
     notes: &mut Vec<String>,
 ) -> Result<Value, VoucherError> {
+    // A duplicate member, which serde_json would let pass, is refused here with all the rest.
     if !matches!(
         error,
-        YangError::WrongType { .. } | YangError::Unknown { .. }
+        YangError::WrongType { .. } | YangError::InvalidValue { .. } | YangError::Unknown { .. }
     ) {
         return Err(error.into());
     }
@@ -238,12 +239,10 @@ fn relaxed(
         let Some(Value::String(text)) = leaves.get_mut(name) else {
             continue;
         };
-        if decode_binary(text, true).is_none() {
-            let mut mended = text.replace('-', "+").replace('_', "/");
-            while mended.len() % 4 != 0 {
-                mended.push('=');
-            }
-            *text = mended;
+        if decode_binary(text, true).is_none()
+            && let Some(octets) = decode_base64url(text)
+        {
+            *text = encode_binary(&octets);
             notes.push(format!(
                 "{name} is base64url or unpadded, RFC 7951 §6.6 wants base64"
             ));
@@ -271,6 +270,21 @@ fn relaxed(
         &[&VOUCHER],
         &options,
     )?)
+}
+
+/// base64url (RFC 4648 §5), or base64 that lacks its padding; white space aside.
+fn decode_base64url(text: &str) -> Option<Vec<u8>> {
+    let bare: String = text.split_ascii_whitespace().collect();
+    let bare = bare.trim_end_matches('=');
+    let url_safe = bare.contains(['-', '_']);
+    if url_safe && bare.contains(['+', '/']) {
+        return None;
+    }
+    let mut mended = bare.replace('-', "+").replace('_', "/");
+    while !mended.len().is_multiple_of(4) {
+        mended.push('=');
+    }
+    decode_binary(&mended, false)
 }
 
 const TOP: &str = "ietf-voucher:voucher";
