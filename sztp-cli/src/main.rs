@@ -1,1 +1,47 @@
-fn main() {}
+#![forbid(unsafe_code)]
+//! `sztp`: the operator's, the vendor's and the device's command for Secure Zero Touch
+//! Provisioning (RFC 8572).
+//!
+//! Commands are noun, then verb; each is a struct that turns into a [`report::Report`]. What is
+//! valid is decided by the libraries, never here.
+
+mod arguments;
+mod failure;
+mod files;
+mod message;
+mod pki;
+mod report;
+mod voucher;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Secure Zero Touch Provisioning (RFC 8572): vouchers, conveyed information, lab PKI, device agent
+#[derive(Debug, Parser)]
+#[command(name = "sztp", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done; 1 what was checked is invalid, or it failed; 2 usage.")]
+struct Cli {
+    /// How data is printed
+    #[arg(short, long, global = true, value_enum, default_value_t)]
+    output: report::Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Pki(pki::Pki),
+    #[command(subcommand)]
+    Voucher(voucher::VoucherCommand),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Pki(command) => command.run(),
+        Command::Voucher(command) => command.run(),
+    };
+    report::finish(outcome, cli.output).into()
+}
