@@ -588,6 +588,9 @@ fn read_extensions(
         }
         let value = any(&mut fields, Tag::OctetString, "extensions")?.value();
         fields.finish().map_err(bad)?;
+        if list.len() == MAX_EXTENSIONS {
+            return Err(malformed("extensions"));
+        }
         if list.iter().any(|known| known.oid == oid) {
             return Err(CertificateError::DuplicateExtension(oid));
         }
@@ -700,6 +703,9 @@ fn pem_blocks(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, CertificateError> 
 }
 
 const MAX_SERIAL_BYTES: usize = 64;
+
+/// The most extensions of a certificate: finding one that is there twice takes the square of it.
+const MAX_EXTENSIONS: usize = 128;
 
 pub(crate) const OID_SUBJECT_KEY_IDENTIFIER: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("2.5.29.14");

@@ -23,7 +23,7 @@ pub struct PublicKey {
     spki: Vec<u8>,
 }
 
-/// The key in the forms that the two backends take.
+/// The key in the forms that the two backends take; `point` is uncompressed.
 #[derive(Clone)]
 pub(crate) enum PublicKeyKind {
     P256 {
@@ -133,17 +133,21 @@ impl PartialEq for PublicKey {
 impl Eq for PublicKey {}
 
 fn ec_key(curve: Option<ObjectIdentifier>, point: &[u8]) -> Result<PublicKeyKind, KeyError> {
+    // Compressed or not (RFC 5480 §2.2); the backends differ about other forms.
+    if !matches!(point.first(), Some(2..=4)) {
+        return Err(KeyError::Malformed);
+    }
     match curve {
         Some(P_256) => p256::ecdsa::VerifyingKey::from_sec1_bytes(point)
             .map(|key| PublicKeyKind::P256 {
+                point: key.to_sec1_point(false).as_bytes().to_vec(),
                 key,
-                point: point.to_vec(),
             })
             .map_err(|_| KeyError::Malformed),
         Some(P_384) => p384::ecdsa::VerifyingKey::from_sec1_bytes(point)
             .map(|key| PublicKeyKind::P384 {
+                point: key.to_sec1_point(false).as_bytes().to_vec(),
                 key,
-                point: point.to_vec(),
             })
             .map_err(|_| KeyError::Malformed),
         Some(oid) => Err(KeyError::Unsupported { oid }),
@@ -151,18 +155,22 @@ fn ec_key(curve: Option<ObjectIdentifier>, point: &[u8]) -> Result<PublicKeyKind
     }
 }
 
+/// Whether a modulus has a size that is accepted.
+fn accepted_size(modulus: &[u8]) -> Result<(), KeyError> {
+    let zeros = modulus.first().map_or(0, |first| first.leading_zeros());
+    let bits = (modulus.len() * 8).saturating_sub(zeros as usize);
+    if (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        Ok(())
+    } else {
+        Err(KeyError::RsaSize { bits })
+    }
+}
+
 fn rsa_key(pkcs1: &[u8]) -> Result<PublicKeyKind, KeyError> {
     let raw = pkcs1::RsaPublicKeyRef::from_der(pkcs1).map_err(|_| KeyError::Malformed)?;
     // Before any arithmetic: a huge modulus would cost the verifier, not the attacker.
-    let bits = raw.modulus.as_bytes().len() * 8;
-    if bits > MAX_RSA_BITS {
-        return Err(KeyError::RsaSize { bits });
-    }
+    accepted_size(raw.modulus.as_bytes())?;
     let key = RsaPublicKey::from_pkcs1_der(pkcs1).map_err(|_| KeyError::Malformed)?;
-    let bits = key.n().bit_width() as usize;
-    if bits < MIN_RSA_BITS {
-        return Err(KeyError::RsaSize { bits });
-    }
     Ok(PublicKeyKind::Rsa {
         key,
         pkcs1: raw.to_der().map_err(|_| KeyError::Malformed)?,

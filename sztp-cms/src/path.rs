@@ -76,7 +76,8 @@ pub struct PathOptions {
     /// If the end-entity certificate has keyUsage, digitalSignature must be set (RFC 5280
     /// §4.2.1.3).
     pub require_digital_signature_usage: bool,
-    /// The most signatures that are checked before giving up.
+    /// The most signatures that are checked before giving up; for a CMS message, its signers'
+    /// signatures and all their paths together.
     pub max_signature_checks: usize,
 }
 
@@ -124,6 +125,26 @@ pub fn validate_path(
     clock: WallClock,
     options: &PathOptions,
 ) -> Result<ValidatedPath, PathError> {
+    let mut checks_left = options.max_signature_checks;
+    validate_within(
+        end,
+        intermediates,
+        anchors,
+        clock,
+        options,
+        &mut checks_left,
+    )
+}
+
+/// As [`validate_path`], with a budget of signature checks that several calls share.
+pub(crate) fn validate_within(
+    end: &Certificate,
+    intermediates: &[Certificate],
+    anchors: &TrustAnchors,
+    clock: WallClock,
+    options: &PathOptions,
+    checks_left: &mut usize,
+) -> Result<ValidatedPath, PathError> {
     if anchors.is_empty() {
         return Err(PathError::NoTrustAnchor);
     }
@@ -132,7 +153,7 @@ pub fn validate_path(
         anchors,
         clock,
         options,
-        checks_left: options.max_signature_checks,
+        checks_left,
         worst: PathError::UnknownIssuer {
             issuer: end.issuer(),
         },
@@ -157,7 +178,7 @@ struct Search<'a> {
     anchors: &'a TrustAnchors,
     clock: WallClock,
     options: &'a PathOptions,
-    checks_left: usize,
+    checks_left: &'a mut usize,
     worst: PathError,
 }
 
@@ -207,13 +228,13 @@ impl Search<'_> {
 
     /// Whether `issuer` may issue, and did issue, `subject` (RFC 5280 §6.1.3 (a)(1), §6.1.4).
     fn link(&mut self, subject: &Certificate, issuer: &Certificate, role: Role) -> bool {
-        if self.checks_left == 0 {
+        if *self.checks_left == 0 {
             self.note(PathError::BudgetExhausted {
                 checks: self.options.max_signature_checks,
             });
             return false;
         }
-        self.checks_left -= 1;
+        *self.checks_left -= 1;
         let verdict =
             extensions::verify_signature(subject, issuer).and_then(|()| may_issue(issuer, role));
         match verdict {

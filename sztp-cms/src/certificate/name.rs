@@ -21,6 +21,9 @@ pub(crate) fn check(der: &[u8]) -> Result<(), ()> {
     parse(der).map(|_| ()).ok_or(())
 }
 
+/// The most attributes of a name: comparing two names takes the square of it.
+const MAX_ATTRIBUTES: usize = 64;
+
 /// The relative distinguished names of `der` in order of encoding.
 pub(crate) fn parse(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
     let name = AnyRef::from_der(der).ok()?;
@@ -28,12 +31,14 @@ pub(crate) fn parse(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
         return None;
     }
     let mut names = Vec::new();
+    let mut left = MAX_ATTRIBUTES;
     for set in children(name.value())? {
         let mut attributes = Vec::new();
         if set.tag() != Tag::Set {
             return None;
         }
         for pair in children(set.value())? {
+            left = left.checked_sub(1)?;
             let mut reader = SliceReader::new(pair.value()).ok()?;
             let oid = ObjectIdentifier::decode(&mut reader).ok()?;
             let value = AnyRef::decode(&mut reader).ok()?;

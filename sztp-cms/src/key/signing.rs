@@ -8,15 +8,17 @@ use getrandom::SysRng;
 use p256::elliptic_curve::Generate;
 use pkcs8::{
     DecodePrivateKey, EncodePrivateKey, EncodePublicKey, EncryptedPrivateKeyInfoRef, LineEnding,
+    PrivateKeyInfoRef,
 };
 use rsa::PrivateKey as RsaPrivateKey;
 use rsa::pkcs1::DecodeRsaPrivateKey;
-use rsa::traits::PublicKeyParts;
 use sha2::{Sha256, Sha384, Sha512};
 use signature::hazmat::PrehashSigner;
 use zeroize::Zeroizing;
 
-use super::{KeyError, MAX_RSA_BITS, MIN_RSA_BITS, PublicKey, SignatureError};
+use super::{
+    EC_PUBLIC_KEY, KeyError, P_256, P_384, PublicKey, RSA_ENCRYPTION, SignatureError, accepted_size,
+};
 use crate::{DigestAlgorithm, SignatureAlgorithm};
 
 /// What a CMS message or certificate is signed with: a [`SigningKey`], or a key held elsewhere.
@@ -93,9 +95,12 @@ impl SigningKey {
                 _ => Err(KeyError::Malformed),
             },
             None if Self::is_encrypted(bytes) => Err(KeyError::Encrypted),
-            None => from_pkcs8(bytes)
-                .or_else(|_| from_sec1(bytes))
-                .or_else(|_| from_pkcs1(bytes)),
+            // What is a key but not one to use is not another format.
+            None => [from_pkcs8, from_sec1, from_pkcs1]
+                .into_iter()
+                .map(|read| read(bytes))
+                .find(|outcome| !matches!(outcome, Err(KeyError::Malformed)))
+                .unwrap_or(Err(KeyError::Malformed)),
         }
         .and_then(Self::from_private)
     }
@@ -255,36 +260,42 @@ fn generate_rsa(bits: usize) -> Result<RsaPrivateKey, KeyError> {
 }
 
 fn from_pkcs8(der: &[u8]) -> Result<Private, KeyError> {
-    p256::SecretKey::from_pkcs8_der(der)
-        .map(Private::P256)
-        .or_else(|_| p384::SecretKey::from_pkcs8_der(der).map(Private::P384))
-        .or_else(|_| RsaPrivateKey::from_pkcs8_der(der).map(Private::Rsa))
-        .map_err(|_| KeyError::Malformed)
-        .and_then(accepted_size)
+    let info = PrivateKeyInfoRef::try_from(der).map_err(|_| KeyError::Malformed)?;
+    let curve = info.algorithm.parameters_oid().ok();
+    match (info.algorithm.oid, curve) {
+        (EC_PUBLIC_KEY, Some(P_256)) => p256::SecretKey::from_pkcs8_der(der)
+            .map(Private::P256)
+            .map_err(|_| KeyError::Malformed),
+        (EC_PUBLIC_KEY, Some(P_384)) => p384::SecretKey::from_pkcs8_der(der)
+            .map(Private::P384)
+            .map_err(|_| KeyError::Malformed),
+        (EC_PUBLIC_KEY, None) => Err(KeyError::Malformed),
+        (RSA_ENCRYPTION, _) => from_pkcs1(info.private_key.as_bytes()),
+        (EC_PUBLIC_KEY, Some(oid)) | (oid, _) => Err(KeyError::Unsupported { oid }),
+    }
 }
 
 fn from_sec1(der: &[u8]) -> Result<Private, KeyError> {
-    p256::SecretKey::from_sec1_der(der)
-        .map(Private::P256)
-        .or_else(|_| p384::SecretKey::from_sec1_der(der).map(Private::P384))
-        .map_err(|_| KeyError::Malformed)
+    let info = sec1::EcPrivateKey::try_from(der).map_err(|_| KeyError::Malformed)?;
+    match info.parameters.and_then(sec1::EcParameters::named_curve) {
+        Some(P_384) => p384::SecretKey::from_sec1_der(der)
+            .map(Private::P384)
+            .map_err(|_| KeyError::Malformed),
+        Some(oid) if oid != P_256 => Err(KeyError::Unsupported { oid }),
+        // Without a curve the length of the number tells them apart.
+        _ => p256::SecretKey::from_sec1_der(der)
+            .map(Private::P256)
+            .or_else(|_| p384::SecretKey::from_sec1_der(der).map(Private::P384))
+            .map_err(|_| KeyError::Malformed),
+    }
 }
 
 fn from_pkcs1(der: &[u8]) -> Result<Private, KeyError> {
+    let raw = pkcs1::RsaPrivateKeyRef::try_from(der).map_err(|_| KeyError::Malformed)?;
+    accepted_size(raw.modulus.as_bytes())?;
     RsaPrivateKey::from_pkcs1_der(der)
         .map(Private::Rsa)
         .map_err(|_| KeyError::Malformed)
-        .and_then(accepted_size)
-}
-
-fn accepted_size(private: Private) -> Result<Private, KeyError> {
-    if let Private::Rsa(key) = &private {
-        let bits = key.n().bit_width() as usize;
-        if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-            return Err(KeyError::RsaSize { bits });
-        }
-    }
-    Ok(private)
 }
 
 /// The label of a PEM block and what it holds.

@@ -3,7 +3,8 @@
 use der::asn1::ObjectIdentifier;
 
 use super::SignedData;
-use crate::{Certificate, CmsError, PathOptions, TrustAnchors, WallClock, validate_path};
+use crate::path::validate_within;
+use crate::{Certificate, CmsError, PathError, PathOptions, TrustAnchors, WallClock};
 
 /// Deviations of known makers that may be let pass. All off by default; each one used is noted in
 /// [`VerifiedContent::notes`].
@@ -95,17 +96,20 @@ impl SignedData {
         let mut bag = self.certificates.clone();
         bag.extend_from_slice(options.intermediates);
         let pool: Vec<Certificate> = bag.iter().chain(options.anchors).cloned().collect();
-        self.first_that_holds(content, &pool, options.leniency, |certificate| {
-            let path = validate_path(
+        let path = |certificate: &Certificate, checks_left: &mut usize| {
+            let path = validate_within(
                 certificate,
                 &bag,
                 options.anchors,
                 options.clock,
                 &options.path,
+                checks_left,
             )
             .map_err(CmsError::Path)?;
             Ok(path.certificates().to_vec())
-        })
+        };
+        let checks = options.path.max_signature_checks;
+        self.first_that_holds(content, &pool, options.leniency, checks, path)
     }
 
     /// Verifies the signature alone, by a certificate that was found good in another way.
@@ -117,7 +121,9 @@ impl SignedData {
     ) -> Result<VerifiedContent, CmsError> {
         let content = self.content_of_type(content_types)?;
         let pool = std::slice::from_ref(certificate);
-        self.first_that_holds(content, pool, leniency, |certificate| {
+        // One for each signer at most.
+        let checks = self.signers.len();
+        self.first_that_holds(content, pool, leniency, checks, |certificate, _| {
             Ok(vec![certificate.clone()])
         })
     }
@@ -140,8 +146,10 @@ impl SignedData {
         content: &[u8],
         pool: &[Certificate],
         leniency: Leniency,
-        path: impl Fn(&Certificate) -> Result<Vec<Certificate>, CmsError>,
+        max_checks: usize,
+        path: impl Fn(&Certificate, &mut usize) -> Result<Vec<Certificate>, CmsError>,
     ) -> Result<VerifiedContent, CmsError> {
+        let mut checks_left = max_checks;
         let mut furthest: Option<CmsError> = None;
         let mut failed = |error: CmsError| {
             if furthest
@@ -165,10 +173,17 @@ impl SignedData {
                     continue;
                 }
                 tried.push(certificate);
+                let Some(left) = checks_left.checked_sub(1) else {
+                    failed(CmsError::Path(PathError::BudgetExhausted {
+                        checks: max_checks,
+                    }));
+                    break;
+                };
+                checks_left = left;
                 let mut notes = Vec::new();
                 let outcome = signer
                     .check(certificate, octets, leniency, &mut notes)
-                    .and_then(|()| path(certificate));
+                    .and_then(|()| path(certificate, &mut checks_left));
                 match outcome {
                     Ok(chain) => {
                         return Ok(VerifiedContent {
