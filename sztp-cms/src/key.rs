@@ -112,7 +112,7 @@ impl PublicKey {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "aws-lc-rs"))]
     pub(crate) fn kind(&self) -> &PublicKeyKind {
         &self.kind
     }

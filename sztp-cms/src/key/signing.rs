@@ -52,6 +52,9 @@ pub struct SigningKey {
     private: Arc<Private>,
     public: Arc<PublicKey>,
     algorithm: SignatureAlgorithm,
+    /// The same key for AWS-LC, which then signs.
+    #[cfg(feature = "aws-lc-rs")]
+    native: Option<Arc<crate::backend::aws_lc::PrivateKey>>,
 }
 
 /// Each of these zeroizes itself when dropped.
@@ -148,13 +151,7 @@ impl SigningKey {
 
     /// As unencrypted PKCS#8 DER.
     pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        match &*self.private {
-            Private::P256(key) => key.to_pkcs8_der(),
-            Private::P384(key) => key.to_pkcs8_der(),
-            Private::Rsa(key) => key.to_pkcs8_der(),
-        }
-        .map(|document| Zeroizing::new(document.as_bytes().to_vec()))
-        .map_err(|_| KeyError::Malformed)
+        self.private.to_pkcs8_der()
     }
 
     /// As unencrypted PKCS#8 PEM.
@@ -184,11 +181,29 @@ impl SigningKey {
         };
         let spki = spki.map_err(|_| KeyError::Malformed)?;
         let public = Arc::new(PublicKey::from_spki_der(spki.as_bytes())?);
+        #[cfg(feature = "aws-lc-rs")]
+        let native = private.to_pkcs8_der().ok().and_then(|pkcs8| {
+            crate::backend::aws_lc::PrivateKey::from_pkcs8(public.kind(), &pkcs8)
+        });
         Ok(Self {
             private: Arc::new(private),
             public,
             algorithm,
+            #[cfg(feature = "aws-lc-rs")]
+            native: native.map(Arc::new),
         })
+    }
+}
+
+impl Private {
+    fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        match self {
+            Self::P256(key) => key.to_pkcs8_der(),
+            Self::P384(key) => key.to_pkcs8_der(),
+            Self::Rsa(key) => key.to_pkcs8_der(),
+        }
+        .map(|document| Zeroizing::new(document.as_bytes().to_vec()))
+        .map_err(|_| KeyError::Malformed)
     }
 }
 
@@ -202,6 +217,14 @@ impl Signer for SigningKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
+        #[cfg(feature = "aws-lc-rs")]
+        if let Some(signature) = self
+            .native
+            .as_ref()
+            .and_then(|key| key.sign(self.algorithm, message))
+        {
+            return signature;
+        }
         let digest = self.algorithm.digest();
         match (&*self.private, self.algorithm) {
             (Private::P256(key), SignatureAlgorithm::Ecdsa(_)) => {
@@ -256,6 +279,10 @@ impl fmt::Debug for SigningKey {
 }
 
 fn generate_rsa(bits: usize) -> Result<RsaPrivateKey, KeyError> {
+    #[cfg(feature = "aws-lc-rs")]
+    if let Some(pkcs8) = crate::backend::aws_lc::generate_rsa(bits) {
+        return RsaPrivateKey::from_pkcs8_der(&pkcs8).map_err(|_| KeyError::Generation);
+    }
     RsaPrivateKey::new(&mut SysRng, bits).map_err(|_| KeyError::Generation)
 }
 
@@ -387,6 +414,22 @@ mod tests {
                     b"message",
                     &signature
                 ));
+            }
+        }
+    }
+
+    /// Above all RSA's private-key operations (RUSTSEC-2023-0071).
+    #[cfg(feature = "aws-lc-rs")]
+    #[test]
+    fn aws_lc_signs_where_it_can() {
+        for key_type in [KeyType::EcP256, KeyType::EcP384, KeyType::Rsa2048] {
+            let key = SigningKey::generate(key_type).unwrap();
+            let native = key.native.as_ref().expect("AWS-LC takes the key");
+            for algorithm in algorithms(&key) {
+                let usual = algorithm == key.algorithm
+                    || !matches!(algorithm, SignatureAlgorithm::Ecdsa(_));
+                let signature = native.sign(algorithm, b"message");
+                assert_eq!(signature.is_some(), usual, "{key_type:?} {algorithm}");
             }
         }
     }
