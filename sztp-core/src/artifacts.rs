@@ -48,6 +48,7 @@ pub enum SourceTrust {
 
 /// What came of the data.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
 pub enum Authenticated {
     /// It may be acted on.
     Trusted(TrustedConveyedInfo),
