@@ -7,7 +7,6 @@ use sztp_cms::{CertificateError, CmsError, KeyError, PathError, Rule};
 use sztp_core::artifacts::ArtifactError;
 use sztp_core::conveyed_info::ConveyedInfoError;
 use sztp_core::lifecycle::Refusal;
-use sztp_voucher::VoucherError;
 use thiserror::Error;
 
 use crate::config::ConfigError;
@@ -205,9 +204,6 @@ pub enum ServiceError {
     /// The device's state does not allow it.
     #[error(transparent)]
     Lifecycle(#[from] Refusal),
-    /// The voucher is not for this device or not valid.
-    #[error("ownership voucher: {0}")]
-    Voucher(#[source] VoucherError),
     /// The artifacts would not be accepted by the device.
     #[error(transparent)]
     Artifacts(ArtifactError),
@@ -298,7 +294,6 @@ impl ServiceError {
             Self::NothingSigned => "answer.nothing-signed",
             Self::UnsignedForbidden => "answer.unsigned-forbidden",
             Self::Lifecycle(inner) => inner.code(),
-            Self::Voucher(inner) => inner.code(),
             Self::Artifacts(inner) => inner.code(),
             Self::ArtifactGrouping(_) => "answer.artifact-grouping",
             Self::Content(inner) => inner.code(),
@@ -327,7 +322,6 @@ impl ServiceError {
             Self::NothingToGive => Rule::new(8572, "7.3", "conveyed-information"),
             Self::NothingSigned => Rule::new(8572, "7.3", "signed-data-preferred"),
             Self::Lifecycle(inner) => inner.rule(),
-            Self::Voucher(inner) => inner.rule(),
             Self::Artifacts(inner) => inner.rule(),
             Self::ArtifactGrouping(_) => Rule::new(8572, "3.5", "artifact groupings"),
             Self::Content(inner) => inner.rule(),

@@ -26,9 +26,11 @@
 pub mod config;
 mod error;
 pub mod lab;
+mod materials;
 pub mod model;
 mod server;
 mod service;
+pub mod store;
 
 pub use config::{Config, ConfigError};
 pub use error::{ServerError, ServiceError, StoreError};
