@@ -6,9 +6,13 @@
 //! valid is decided by the libraries, never here.
 
 mod arguments;
+mod artifacts;
+mod completions;
+mod conveyed_info;
 mod failure;
 mod files;
 mod message;
+mod owner_certificate;
 mod pki;
 mod report;
 mod voucher;
@@ -35,6 +39,14 @@ enum Command {
     Pki(pki::Pki),
     #[command(subcommand)]
     Voucher(voucher::VoucherCommand),
+    #[command(subcommand, name = "conveyed-info")]
+    ConveyedInfo(conveyed_info::ConveyedInfoCommand),
+    #[command(subcommand)]
+    OwnerCertificate(owner_certificate::OwnerCertificate),
+    #[command(subcommand)]
+    Artifacts(artifacts::Artifacts),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +54,11 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Pki(command) => command.run(),
         Command::Voucher(command) => command.run(),
+        Command::ConveyedInfo(command) => command.run(),
+        Command::OwnerCertificate(command) => command.run(),
+        Command::Artifacts(command) => command.run(),
+        Command::Completions(command) => command.run::<Cli>(),
+        Command::Man(command) => command.run::<Cli>(),
     };
     report::finish(outcome, cli.output).into()
 }

@@ -96,6 +96,11 @@ pub(crate) fn finish(outcome: Result<Report, Failure>, format: Format) -> Exit {
 pub(crate) struct Text(String);
 
 impl Text {
+    /// A text of our own making, as it is.
+    pub(crate) fn verbatim(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// A line by itself.
     pub(crate) fn line(&mut self, text: &str) {
         self.0.push_str(&printable(text));
