@@ -168,7 +168,7 @@ impl CmsError {
     /// How far verification came: of several failures the furthest says most.
     pub(crate) fn progress(&self) -> u8 {
         match self {
-            Self::Path(_) => 4,
+            Self::Path(path) => 4 + path.rank(),
             Self::BadSignature => 3,
             Self::DigestMismatch => 2,
             Self::SignerCertificateMissing { .. } => 0,
