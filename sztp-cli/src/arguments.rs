@@ -98,6 +98,46 @@ pub(crate) fn octets(text: &str) -> Result<Octets, String> {
         .ok_or_else(|| "neither base64 nor base64url".to_owned())
 }
 
+/// `HOST`, `HOST:PORT`, `[V6]:PORT` or a bare IPv6 address, also after `https://`.
+pub(crate) fn server(text: &str) -> Result<(String, Option<u16>), String> {
+    let text = text
+        .strip_prefix("https://")
+        .unwrap_or(text)
+        .trim_end_matches('/');
+    let bad_port = |port: &str| format!("{port:?} is not a port");
+    let port = |port: &str| port.parse::<u16>().map(Some).map_err(|_| bad_port(port));
+    if let Some(rest) = text.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;
+        return match rest.strip_prefix(':') {
+            Some(number) => Ok((address.to_owned(), port(number)?)),
+            None if rest.is_empty() => Ok((address.to_owned(), None)),
+            None => Err(format!("{rest:?} after the bracket")),
+        };
+    }
+    match text.split_once(':') {
+        Some((host, number)) if !number.contains(':') => Ok((host.to_owned(), port(number)?)),
+        _ => Ok((text.to_owned(), None)),
+    }
+}
+
+/// 64 hexadecimal digits, with or without colons.
+pub(crate) fn sha256_hex(text: &str) -> Result<[u8; 32], String> {
+    let digits: Vec<u8> = text.bytes().filter(|octet| *octet != b':').collect();
+    let octets: Option<Vec<u8>> = digits
+        .chunks(2)
+        .map(|pair| {
+            let pair = core::str::from_utf8(pair).ok()?;
+            let hexadecimal = pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+            hexadecimal
+                .then(|| u8::from_str_radix(pair, 16).ok())
+                .flatten()
+        })
+        .collect();
+    octets
+        .and_then(|octets| octets.try_into().ok())
+        .ok_or_else(|| "not 64 hexadecimal digits".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +154,32 @@ mod tests {
         );
         assert!(time("01.06.2021").is_err());
         assert!(time("yesterday").is_err());
+    }
+
+    #[test]
+    fn servers_in_every_form() {
+        for (text, address, port) in [
+            ("boot.example", "boot.example", None),
+            ("boot.example:8443", "boot.example", Some(8443)),
+            ("https://boot.example:8443/", "boot.example", Some(8443)),
+            ("[2001:db8::1]:8443", "2001:db8::1", Some(8443)),
+            ("2001:db8::1", "2001:db8::1", None),
+        ] {
+            assert_eq!(server(text), Ok((address.to_owned(), port)), "{text}");
+        }
+        for text in ["[::1", "[::1]x", "a:b", "a:65536"] {
+            assert!(server(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hash_with_and_without_colons() {
+        let plain = "ab".repeat(32);
+        let colons = vec!["AB"; 32].join(":");
+        assert_eq!(sha256_hex(&plain), Ok([0xab; 32]));
+        assert_eq!(sha256_hex(&colons), Ok([0xab; 32]));
+        for text in ["", "ab", "+f", &"zz".repeat(32), &"ab".repeat(33), "\u{e9}"] {
+            assert!(sha256_hex(text).is_err(), "{text}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! Commands are noun, then verb; each is a struct that turns into a [`report::Report`]. What is
 //! valid is decided by the libraries, never here.
 
+mod agent;
 mod arguments;
 mod artifacts;
 mod completions;
@@ -45,6 +46,8 @@ enum Command {
     OwnerCertificate(owner_certificate::OwnerCertificate),
     #[command(subcommand)]
     Artifacts(artifacts::Artifacts),
+    #[command(subcommand)]
+    Agent(agent::AgentCommand),
     Completions(completions::Completions),
     Man(completions::Man),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::ConveyedInfo(command) => command.run(),
         Command::OwnerCertificate(command) => command.run(),
         Command::Artifacts(command) => command.run(),
+        Command::Agent(command) => command.run(),
         Command::Completions(command) => command.run::<Cli>(),
         Command::Man(command) => command.run::<Cli>(),
     };

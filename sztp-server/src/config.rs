@@ -288,6 +288,11 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// What a TOML reader says of keys and values, for other configurations of the workspace too.
+    pub fn from_toml(error: &toml::de::Error) -> Self {
+        from_toml_error(error)
+    }
+
     /// Stable code for the command line.
     pub fn code(&self) -> &'static str {
         match self {

@@ -16,6 +16,7 @@ use sztp_core::conveyed_info::{
 use sztp_voucher::yang::Encoding;
 
 use super::show;
+use crate::arguments;
 use crate::failure::Failure;
 use crate::files;
 use crate::report::{Report, Text};
@@ -39,7 +40,7 @@ pub(crate) struct Onboarding {
     #[arg(long, value_name = "F", conflicts_with = "image_sha256")]
     image: Option<PathBuf>,
     /// The image's SHA-256 in hexadecimal, with or without colons
-    #[arg(long, value_name = "HEX", value_parser = sha256_hex)]
+    #[arg(long, value_name = "HEX", value_parser = arguments::sha256_hex)]
     image_sha256: Option<[u8; 32]>,
     /// The configuration, in the device's own format
     #[arg(long, value_name = "F")]
@@ -107,7 +108,7 @@ pub(crate) struct Redirect {
     #[arg(long, value_name = "YAML", required_unless_present = "server")]
     from: Option<PathBuf>,
     /// A bootstrap server; repeatable, in order of preference
-    #[arg(long, value_name = "HOST[:PORT]", value_parser = server, conflicts_with = "from")]
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = arguments::server, conflicts_with = "from")]
     server: Vec<(String, Option<u16>)>,
     /// Certificates that the servers' TLS certificates lead to; for all servers
     #[arg(long, value_name = "F", num_args = 1.., conflicts_with = "from")]
@@ -254,7 +255,7 @@ impl OnboardingDocument {
 impl BootImageDocument {
     fn into_info(self, path: &Path) -> Result<BootImage, Failure> {
         let hash = match (self.sha256, self.image_file) {
-            (Some(text), _) => Some(sha256_hex(&text).map_err(|problem| {
+            (Some(text), _) => Some(arguments::sha256_hex(&text).map_err(|problem| {
                 Failure::new("document.value", format!("sha256: {problem}")).at(path)
             })?),
             (None, Some(file)) => Some(hash_of(&beside(path, &file))?),
@@ -359,75 +360,4 @@ fn trust_anchor(paths: &[PathBuf]) -> Result<Option<Vec<u8>>, Failure> {
         return Ok(None);
     }
     Ok(Some(certs_only(&certificates, &[])?))
-}
-
-fn sha256_hex(text: &str) -> Result<[u8; 32], String> {
-    let digits: Vec<u8> = text.bytes().filter(|octet| *octet != b':').collect();
-    let octets: Option<Vec<u8>> = digits
-        .chunks(2)
-        .map(|pair| {
-            let pair = core::str::from_utf8(pair).ok()?;
-            let hexadecimal = pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
-            hexadecimal
-                .then(|| u8::from_str_radix(pair, 16).ok())
-                .flatten()
-        })
-        .collect();
-    octets
-        .and_then(|octets| octets.try_into().ok())
-        .ok_or_else(|| "not 64 hexadecimal digits".to_owned())
-}
-
-/// `HOST`, `HOST:PORT`, `[V6]:PORT` or a bare IPv6 address, also after `https://`.
-fn server(text: &str) -> Result<(String, Option<u16>), String> {
-    let text = text
-        .strip_prefix("https://")
-        .unwrap_or(text)
-        .trim_end_matches('/');
-    let bad_port = |port: &str| format!("{port:?} is not a port");
-    let port = |port: &str| port.parse::<u16>().map(Some).map_err(|_| bad_port(port));
-    if let Some(rest) = text.strip_prefix('[') {
-        let (address, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;
-        return match rest.strip_prefix(':') {
-            Some(number) => Ok((address.to_owned(), port(number)?)),
-            None if rest.is_empty() => Ok((address.to_owned(), None)),
-            None => Err(format!("{rest:?} after the bracket")),
-        };
-    }
-    match text.split_once(':') {
-        Some((host, number)) if !number.contains(':') => Ok((host.to_owned(), port(number)?)),
-        _ => Ok((text.to_owned(), None)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn servers_in_every_form() {
-        for (text, address, port) in [
-            ("boot.example", "boot.example", None),
-            ("boot.example:8443", "boot.example", Some(8443)),
-            ("https://boot.example:8443/", "boot.example", Some(8443)),
-            ("[2001:db8::1]:8443", "2001:db8::1", Some(8443)),
-            ("2001:db8::1", "2001:db8::1", None),
-        ] {
-            assert_eq!(server(text), Ok((address.to_owned(), port)), "{text}");
-        }
-        for text in ["[::1", "[::1]x", "a:b", "a:65536"] {
-            assert!(server(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_hash_with_and_without_colons() {
-        let plain = "ab".repeat(32);
-        let colons = vec!["AB"; 32].join(":");
-        assert_eq!(sha256_hex(&plain), Ok([0xab; 32]));
-        assert_eq!(sha256_hex(&colons), Ok([0xab; 32]));
-        for text in ["", "ab", "+f", &"zz".repeat(32), &"ab".repeat(33), "\u{e9}"] {
-            assert!(sha256_hex(text).is_err(), "{text}");
-        }
-    }
 }
