@@ -23,9 +23,12 @@
 
 #![forbid(unsafe_code)]
 
+mod admin_api;
 pub mod config;
+mod device_api;
 mod error;
 pub mod lab;
+mod listener;
 mod materials;
 pub mod model;
 mod server;

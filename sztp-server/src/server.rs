@@ -1,17 +1,36 @@
 //! The server as a whole: from a configuration to two listeners, and down again.
 
-use std::net::SocketAddr;
+mod data_dir;
 
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admin_api::AdminApi;
+use crate::config::split_public_url;
+use crate::device_api::DeviceApi;
+use crate::listener::Listener;
+use crate::materials::{Lab, Materials};
+use crate::service::{PublicAddress, now};
+use crate::store::SqliteStore;
 use crate::{Config, ServerError, Service};
 
-/// A running server; it stops when it is shut down, not when it is dropped.
+/// A running server. Dropping it stops it without waiting for open requests;
+/// [`Self::shutdown`] waits.
 #[derive(Debug)]
 pub struct Server {
+    config: Config,
     device_addr: SocketAddr,
     admin_addr: SocketAddr,
     public_url: String,
     service: Service,
     notices: Vec<Notice>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// Something the operator should know about a server that has started.
@@ -26,10 +45,80 @@ pub enum Notice {
     Next(String),
 }
 
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Made(text) => write!(f, "made: {text}"),
+            Self::NotForProduction(text) => write!(f, "not for production: {text}"),
+            Self::Next(text) => write!(f, "next: {text}"),
+        }
+    }
+}
+
 impl Server {
     /// Starts a server; without anything configured it makes a lab PKI in its data directory.
-    pub async fn start(_config: Config) -> Result<Self, ServerError> {
-        todo!()
+    ///
+    /// Several can run in one process, each on its own data directory.
+    pub async fn start(config: Config) -> Result<Self, ServerError> {
+        config.check()?;
+        let prepared = config.clone();
+        let prepared = tokio::task::spawn_blocking(move || prepare(&prepared));
+        let (materials, mut notices, store) = joined(prepared.await)?;
+        let devices = Listener::bind(config.device_listen, &config.limits).await?;
+        let operators = Listener::bind(config.admin_listen, &config.limits).await?;
+        let (device_addr, admin_addr) = (devices.address(), operators.address());
+        let public = match &config.public_url {
+            Some(url) => {
+                let (host, port) = split_public_url(url)?;
+                PublicAddress { host, port }
+            }
+            None => PublicAddress {
+                host: "localhost".to_owned(),
+                port: device_addr.port(),
+            },
+        };
+        data_dir::first_token(&config.data_dir, &store, &mut notices).await?;
+        notices.push(Notice::Next(data_dir::next_command(
+            &config.data_dir,
+            admin_addr,
+            &config,
+        )));
+        let public_url = public.url();
+        let service = Service::new(
+            Box::new(store),
+            materials,
+            config.answers.clone(),
+            public,
+            data_dir::images(&config.data_dir),
+            config.limits.max_image_bytes,
+        );
+        let (stop, stopped) = watch::channel(false);
+        let device_api = DeviceApi::new(service.clone(), config.limits.clone());
+        let admin_api = AdminApi::new(service.clone(), config.limits.clone());
+        let tasks = vec![
+            tokio::spawn(devices.run(device_api, stopped.clone())),
+            tokio::spawn(operators.run(admin_api, stopped.clone())),
+            tokio::spawn(expire(service.clone(), stopped)),
+        ];
+        tracing::info!(%device_addr, %admin_addr, public_url, "started");
+        Ok(Self {
+            config,
+            device_addr,
+            admin_addr,
+            public_url,
+            service,
+            notices,
+            stop,
+            tasks,
+        })
+    }
+
+    /// What [`Self::start`] would find: the configuration, its files, that keys and certificates
+    /// are pairs. Nothing is made and no port is opened.
+    pub async fn check(config: Config) -> Result<Vec<Notice>, ServerError> {
+        config.check()?;
+        let load = move || Materials::load(&config, Lab::Pretend, now());
+        Ok(joined(tokio::task::spawn_blocking(load).await)?.1)
     }
 
     /// Where devices connect.
@@ -57,13 +146,68 @@ impl Server {
         &self.notices
     }
 
-    /// Reads certificates, keys and anchors again; connections stay open.
-    pub async fn reload(&self) -> Result<(), ServerError> {
-        todo!()
+    /// Reads certificates, keys and anchors again, from the files it was started with. Connections
+    /// stay open; if anything cannot be read, all stays as it was.
+    pub async fn reload(&self) -> Result<Vec<Notice>, ServerError> {
+        let config = self.config.clone();
+        let load = move || Materials::load(&config, Lab::Make, now());
+        let (materials, notices) = joined(tokio::task::spawn_blocking(load).await)?;
+        self.service.replace_materials(materials);
+        tracing::info!("certificates, keys and anchors were read again");
+        Ok(notices)
     }
 
     /// Lets open requests end, for at most limits.drain_secs, and closes the database.
     pub async fn shutdown(self) {
-        todo!()
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the server ended badly");
+            }
+        }
+        self.service.close().await;
+        tracing::info!("stopped");
     }
+}
+
+/// What blocks: directories, keys, the database.
+fn prepare(config: &Config) -> Result<(Materials, Vec<Notice>, SqliteStore), ServerError> {
+    let mut notices = Vec::new();
+    if data_dir::make(&config.data_dir)? {
+        notices.push(Notice::Made(format!(
+            "the data directory {}",
+            config.data_dir.display()
+        )));
+    }
+    let (materials, more) = Materials::load(config, Lab::Make, now())?;
+    notices.extend(more);
+    let store = SqliteStore::open(&data_dir::database(&config.data_dir)?)?;
+    Ok((materials, notices, store))
+}
+
+/// Gives up on devices from which no word comes.
+async fn expire(service: Service, mut stop: watch::Receiver<bool>) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if let Err(error) = service.expire_overdue().await {
+            tracing::error!(%error, "looking for overdue devices");
+        }
+    }
+}
+
+fn joined<T>(
+    result: Result<Result<T, ServerError>, tokio::task::JoinError>,
+) -> Result<T, ServerError> {
+    result.unwrap_or_else(|error| {
+        let path = Path::new(".").to_owned();
+        Err(ServerError::File {
+            path,
+            reason: error.to_string(),
+        })
+    })
 }

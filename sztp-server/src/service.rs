@@ -28,7 +28,6 @@ use crate::store::{Effect, Occurrence, PutDevice, PutMode, Recorded, Store};
 use crate::{ServiceError, StoreError};
 
 pub use identity::{DeviceIdentity, Peer};
-pub(crate) use images::StoredFile;
 
 /// The server's abilities; cheap to clone.
 #[derive(Clone)]
