@@ -120,6 +120,10 @@ pub enum ArtifactError {
     /// None of the certificates in the artifact signed the conveyed information.
     #[error("the owner certificate artifact does not hold the signer of the conveyed information")]
     OwnerCertificateMissing,
+    /// The signer is an authority above another certificate of the artifact: the owner certificate
+    /// is the end of its chain.
+    #[error("the conveyed information is signed by an authority, not by the owner certificate")]
+    NotEndEntity,
     /// The owner certificate is not the owner's whom the voucher names.
     #[error("the owner certificate does not lead to the voucher's pinned-domain-cert: {0}")]
     NotUnderPinnedDomainCert(#[source] PathError),
@@ -153,6 +157,7 @@ impl ArtifactError {
             Self::NotSignedByOwner(_) => "conveyed-information.bad-signature",
             Self::Content(inner) => inner.code(),
             Self::OwnerCertificateMissing => "owner-certificate.not-the-signer",
+            Self::NotEndEntity => "owner-certificate.not-end-entity",
             Self::NotUnderPinnedDomainCert(_) => "owner-certificate.not-under-pinned-domain-cert",
             Self::RevocationUnknown => "owner-certificate.revocation-unknown",
             Self::Voucher(inner) => inner.code(),
@@ -169,9 +174,9 @@ impl ArtifactError {
             Self::ConveyedInformation(inner) | Self::OwnerCertificate(inner) => inner.rule(),
             Self::NotSignedByOwner(_) => Rule::new(8572, "5.4", "conveyed information signature"),
             Self::Content(inner) => inner.rule(),
-            Self::OwnerCertificateMissing | Self::NotUnderPinnedDomainCert(_) => {
-                Rule::new(8572, "5.4", "owner certificate")
-            }
+            Self::OwnerCertificateMissing
+            | Self::NotEndEntity
+            | Self::NotUnderPinnedDomainCert(_) => Rule::new(8572, "5.4", "owner certificate"),
             Self::RevocationUnknown => Rule::new(8366, "5.3", "domain-cert-revocation-checks"),
             Self::Voucher(inner) => inner.rule(),
             Self::VoucherAbsent | Self::OwnerCertificateAbsent => {
@@ -295,6 +300,16 @@ fn owner_of(
         .filter(|one| signed.signers().iter().any(|signer| signer.names(one)));
     let mut outcome = Err(ArtifactError::OwnerCertificateMissing);
     for candidate in candidates {
+        let issued_another = bag
+            .certificates()
+            .iter()
+            .any(|other| other.issuer_der() == candidate.subject_der() && !other.is_self_issued());
+        if issued_another {
+            if outcome == Err(ArtifactError::OwnerCertificateMissing) {
+                outcome = Err(ArtifactError::NotEndEntity);
+            }
+            continue;
+        }
         match validate_path(candidate, bag.certificates(), &pin, context.clock, &options) {
             // Issuer and serial may name several: the one whose signature holds is the owner.
             Ok(_) => {

@@ -119,7 +119,11 @@ fn describe(errors: &Errors) -> String {
     };
     let tag = first.error_tag.as_str();
     match &first.message {
-        Some(message) => format!(" ({tag}: {message})"),
+        Some(message) => {
+            // As much as fits into a line.
+            let message: String = message.chars().take(300).collect();
+            format!(" ({tag}: {message})")
+        }
         None => format!(" ({tag})"),
     }
 }
