@@ -42,8 +42,10 @@ impl DigestAlgorithm {
     }
 
     /// As named in a CMS digestAlgorithm.
+    ///
+    /// Parameters are absent or NULL (RFC 5754 §2).
     pub fn from_identifier(id: &AlgorithmIdentifierOwned) -> Result<Self, AlgorithmError> {
-        Self::from_oid(id.oid)
+        Self::from_oid(id.oid).and_then(|digest| without_parameters(id, digest))
     }
 
     /// For a CMS digestAlgorithm; parameters are absent (RFC 5754 §2).
@@ -99,18 +101,19 @@ impl SignatureAlgorithm {
     /// `rsaEncryption`, which names no digest, is [`Self::from_cms_identifier`]'s business.
     pub fn from_identifier(id: &AlgorithmIdentifierOwned) -> Result<Self, AlgorithmError> {
         use DigestAlgorithm::{Sha256, Sha384, Sha512};
-        match id.oid {
-            ECDSA_SHA_256 => Ok(Self::Ecdsa(Sha256)),
-            ECDSA_SHA_384 => Ok(Self::Ecdsa(Sha384)),
-            ECDSA_SHA_512 => Ok(Self::Ecdsa(Sha512)),
-            RSA_SHA_256 => Ok(Self::RsaPkcs1(Sha256)),
-            RSA_SHA_384 => Ok(Self::RsaPkcs1(Sha384)),
-            RSA_SHA_512 => Ok(Self::RsaPkcs1(Sha512)),
-            RSASSA_PSS => pss_digest(id.parameters.as_ref()).map(Self::RsaPss),
-            ECDSA_SHA_1 | RSA_SHA_1 => Err(AlgorithmError::Weak { name: "SHA-1" }),
-            RSA_MD5 => Err(AlgorithmError::Weak { name: "MD5" }),
-            other => Err(AlgorithmError::Unsupported { oid: other }),
-        }
+        let algorithm = match id.oid {
+            ECDSA_SHA_256 => Self::Ecdsa(Sha256),
+            ECDSA_SHA_384 => Self::Ecdsa(Sha384),
+            ECDSA_SHA_512 => Self::Ecdsa(Sha512),
+            RSA_SHA_256 => Self::RsaPkcs1(Sha256),
+            RSA_SHA_384 => Self::RsaPkcs1(Sha384),
+            RSA_SHA_512 => Self::RsaPkcs1(Sha512),
+            RSASSA_PSS => return pss_digest(id.parameters.as_ref()).map(Self::RsaPss),
+            ECDSA_SHA_1 | RSA_SHA_1 => return Err(AlgorithmError::Weak { name: "SHA-1" }),
+            RSA_MD5 => return Err(AlgorithmError::Weak { name: "MD5" }),
+            other => return Err(AlgorithmError::Unsupported { oid: other }),
+        };
+        without_parameters(id, algorithm)
     }
 
     /// As named in a SignerInfo, where `rsaEncryption` takes the digest from digestAlgorithm
@@ -120,7 +123,7 @@ impl SignatureAlgorithm {
         digest: DigestAlgorithm,
     ) -> Result<Self, AlgorithmError> {
         if id.oid == RSA_ENCRYPTION {
-            return Ok(Self::RsaPkcs1(digest));
+            return without_parameters(id, Self::RsaPkcs1(digest));
         }
         let algorithm = Self::from_identifier(id)?;
         if algorithm.digest() == digest {
@@ -173,6 +176,12 @@ pub enum AlgorithmError {
         /// Its object identifier.
         oid: ObjectIdentifier,
     },
+    /// Parameters where there are none to have (RFC 5754 §2, §3).
+    #[error("algorithm {oid} has no parameters")]
+    Parameters {
+        /// Its object identifier.
+        oid: ObjectIdentifier,
+    },
     /// The parameters of RSASSA-PSS are not the ones accepted (RFC 4055 §3.1).
     #[error("RSASSA-PSS parameters are not one SHA-2 digest with a salt of its length")]
     PssParameters,
@@ -187,6 +196,7 @@ impl AlgorithmError {
         match self {
             Self::Weak { .. } => "algorithm.weak",
             Self::Unsupported { .. } => "algorithm.unsupported",
+            Self::Parameters { .. } => "algorithm.parameters",
             Self::PssParameters => "algorithm.pss-parameters",
             Self::DigestMismatch => "algorithm.digest-mismatch",
         }
@@ -196,9 +206,20 @@ impl AlgorithmError {
     pub fn rule(&self) -> Rule {
         match self {
             Self::Weak { .. } | Self::Unsupported { .. } => Rule::new(5754, "2", "algorithms"),
+            Self::Parameters { .. } => Rule::new(5754, "3", "algorithm parameters"),
             Self::PssParameters => Rule::new(4055, "3.1", "RSASSA-PSS parameters"),
             Self::DigestMismatch => Rule::new(5754, "3", "digest of the signature algorithm"),
         }
+    }
+}
+
+/// Both "absent" and NULL mean none: which of them is right differs between RFC 3370 §2 and RFC
+/// 5754, and encoders differ likewise.
+fn without_parameters<T>(id: &AlgorithmIdentifierOwned, value: T) -> Result<T, AlgorithmError> {
+    match &id.parameters {
+        None => Ok(value),
+        Some(parameters) if parameters.is_null() => Ok(value),
+        Some(_) => Err(AlgorithmError::Parameters { oid: id.oid }),
     }
 }
 
@@ -222,12 +243,12 @@ fn pss_digest(parameters: Option<&Any>) -> Result<DigestAlgorithm, AlgorithmErro
     let (Some(hash), Some(mask)) = (parameters.hash, parameters.mask) else {
         return Err(AlgorithmError::Weak { name: "SHA-1" });
     };
-    let digest = DigestAlgorithm::from_oid(hash.oid)?;
+    let digest = DigestAlgorithm::from_identifier(&hash)?;
     let mask_digest = mask
         .parameters
         .and_then(|any| any.decode_as::<AlgorithmIdentifierOwned>().ok())
         .ok_or(AlgorithmError::PssParameters)
-        .and_then(|id| DigestAlgorithm::from_oid(id.oid))?;
+        .and_then(|id| DigestAlgorithm::from_identifier(&id))?;
     let salt_length = parameters.salt_length.unwrap_or(20) as usize;
     let usual = mask.oid == MGF1
         && mask_digest == digest
