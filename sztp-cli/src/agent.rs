@@ -16,8 +16,8 @@ use sztp_core::client::{Client, Identity, Settings};
 use sztp_core::device::{Device, DeviceConfig, Outcome, RunningImage};
 
 use self::options::{Options, Prepared};
-use self::platform::Agent;
-use self::state::State;
+pub(crate) use self::platform::{Agent, Behaviour};
+pub(crate) use self::state::State;
 use crate::arguments::now;
 use crate::failure::Failure;
 use crate::files;

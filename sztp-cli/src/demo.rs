@@ -54,7 +54,7 @@ impl Demo {
         for member in &members {
             network.enrol(member).await?;
         }
-        let board = Board::new(&members);
+        let board = Board::new(&members, network.names());
         let live = board.show();
         let mut running = JoinSet::new();
         for (index, member) in members.iter().enumerate() {
@@ -80,7 +80,7 @@ impl Demo {
         let report = verdict(&members, &board, started.elapsed());
         if self.keep {
             let failures = report.failures.clone();
-            report::print(&report, format);
+            report::print(report, format);
             keep(&network, &members, directory.path()).await?;
             network.shutdown().await;
             return Ok(Report {
@@ -97,7 +97,7 @@ impl Demo {
 fn verdict(members: &[Member], board: &Board, took: Duration) -> Report {
     let rows = board.rows();
     let mut text = Text::default();
-    text.verbatim_lines(&board.table());
+    text.lines(&board.table());
     let mut failures = Vec::new();
     let mut data = Vec::new();
     for (member, row) in members.iter().zip(&rows) {
@@ -107,7 +107,10 @@ fn verdict(members: &[Member], board: &Board, took: Duration) -> Report {
             failures.push(
                 Failure::new(
                     "demo.unexpected-state",
-                    format!("{} ended {} instead of {expected}", member.serial_number, row.state),
+                    format!(
+                        "{} ended {} instead of {expected}",
+                        member.serial_number, row.state
+                    ),
                 )
                 .within(row.told.clone()),
             );
@@ -135,13 +138,24 @@ fn verdict(members: &[Member], board: &Board, took: Duration) -> Report {
     let good = members.len() - failures.len();
     text.line("");
     text.verdict(
-        &format!("{good} of {} devices ended as expected in {:.1} s", members.len(), took.as_secs_f64()),
+        &format!(
+            "{good} of {} devices ended as expected in {:.1} s",
+            members.len(),
+            took.as_secs_f64()
+        ),
         failures.is_empty(),
-        if failures.is_empty() { "good" } else { "not good" },
+        if failures.is_empty() {
+            "good"
+        } else {
+            "not good"
+        },
     );
     Report {
         failures,
-        ..Report::new(text, json!({ "devices": data, "seconds": took.as_secs_f64() }))
+        ..Report::new(
+            text,
+            json!({ "devices": data, "seconds": took.as_secs_f64() }),
+        )
     }
 }
 
@@ -155,8 +169,8 @@ async fn keep(
     text.line("");
     text.line("The servers stay up until you press Ctrl-C. What to try in another terminal:");
     text.line("");
-    text.verbatim_lines(&network.suggestions(&members[0], directory)?);
-    report::print(&Report::new(text, json!({})), Format::Table);
+    text.lines(&network.suggestions(&members[0], directory)?);
+    report::print(Report::new(text, json!({})), Format::Table);
     tokio::signal::ctrl_c()
         .await
         .map_err(|error| Failure::new("demo.signal", error))

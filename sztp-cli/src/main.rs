@@ -10,6 +10,7 @@ mod arguments;
 mod artifacts;
 mod completions;
 mod conveyed_info;
+mod demo;
 mod failure;
 mod files;
 mod message;
@@ -36,6 +37,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     #[command(subcommand)]
     Pki(pki::Pki),
     #[command(subcommand)]
@@ -55,6 +57,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Demo(command) => command.run(cli.output),
         Command::Pki(command) => command.run(),
         Command::Voucher(command) => command.run(),
         Command::ConveyedInfo(command) => command.run(),

@@ -59,6 +59,11 @@ pub(crate) fn finish(outcome: Result<Report, Failure>, format: Format) -> Exit {
             ..Report::default()
         },
     };
+    print(report, format)
+}
+
+/// Prints a report and answers how the program is to end because of it.
+pub(crate) fn print(report: Report, format: Format) -> Exit {
     for note in &report.notes {
         anstream::eprintln!("note: {}", printable(note));
     }
@@ -99,6 +104,11 @@ impl Text {
     /// A text of our own making, as it is.
     pub(crate) fn verbatim(text: &str) -> Self {
         Self(text.to_owned())
+    }
+
+    /// Lines of our own making, as they are.
+    pub(crate) fn lines(&mut self, text: &str) {
+        self.0.push_str(text);
     }
 
     /// A line by itself.

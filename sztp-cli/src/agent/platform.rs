@@ -21,20 +21,20 @@ use crate::files;
 
 /// How the agent is to act.
 #[derive(Debug)]
-pub(super) struct Behaviour {
-    pub(super) serial_number: String,
-    pub(super) state_dir: PathBuf,
-    pub(super) allow_scripts: bool,
-    pub(super) timeout: Duration,
-    pub(super) image_hook: Option<PathBuf>,
-    pub(super) script_hook: Option<PathBuf>,
-    pub(super) config_hook: Option<PathBuf>,
-    pub(super) reboot_hook: Option<PathBuf>,
+pub(crate) struct Behaviour {
+    pub(crate) serial_number: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) allow_scripts: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) image_hook: Option<PathBuf>,
+    pub(crate) script_hook: Option<PathBuf>,
+    pub(crate) config_hook: Option<PathBuf>,
+    pub(crate) reboot_hook: Option<PathBuf>,
 }
 
 /// The device that the agent is.
 #[derive(Debug)]
-pub(super) struct Agent {
+pub(crate) struct Agent {
     behaviour: Behaviour,
     running: RunningImage,
     state: State,
@@ -43,7 +43,7 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    pub(super) fn new(
+    pub(crate) fn new(
         behaviour: Behaviour,
         running: RunningImage,
         state: State,
@@ -64,7 +64,7 @@ impl Agent {
     }
 
     /// Bootstrapping has succeeded: gives everything its place.
-    pub(super) fn keep(&mut self, clock_floor: Option<UnixTime>) -> Result<(), Failure> {
+    pub(crate) fn keep(&mut self, clock_floor: Option<UnixTime>) -> Result<(), Failure> {
         let (attempt, applied) = (self.attempt(), self.behaviour.state_dir.join("applied"));
         let previous = self.behaviour.state_dir.join("previous");
         remove(&previous)?;

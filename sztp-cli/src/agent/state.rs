@@ -11,7 +11,7 @@ use crate::files;
 
 /// What survives the process.
 #[derive(Debug, Clone)]
-pub(super) struct State {
+pub(crate) struct State {
     path: PathBuf,
     /// The image that runs, or will after the reboot that is under way.
     pub(super) running: Option<[u8; 32]>,
@@ -30,7 +30,7 @@ struct Document {
 }
 
 impl State {
-    pub(super) fn load(directory: &Path) -> Result<Self, Failure> {
+    pub(crate) fn load(directory: &Path) -> Result<Self, Failure> {
         let path = directory.join("agent.json");
         let document = if path.exists() {
             let text = files::read_text(&path)?;

@@ -2,9 +2,7 @@
 
 use sztp_cms::KeyType;
 use sztp_core::lifecycle::State;
-use sztp_server::model::{
-    Answer, Blob, BootImageSpec, DeviceSpec, Handling, OnboardingSpec,
-};
+use sztp_server::model::{Answer, Blob, BootImageSpec, DeviceSpec, Handling, OnboardingSpec};
 
 /// A device of the demo.
 #[derive(Debug, Clone)]

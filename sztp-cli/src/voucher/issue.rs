@@ -37,7 +37,7 @@ pub(crate) struct Issue {
     #[arg(long, value_name = "F")]
     idevid_issuer: Option<PathBuf>,
     /// The nonce of the device's request, base64 or base64url
-    #[arg(long, value_name = "B64", value_parser = arguments::octets, conflicts_with = "expires_on")]
+    #[arg(long, value_name = "B64", value_parser = arguments::octets, allow_hyphen_values = true, conflicts_with = "expires_on")]
     nonce: Option<Octets>,
     /// When the voucher ends (RFC 3339, or a date)
     #[arg(long, value_name = "T", value_parser = arguments::time)]

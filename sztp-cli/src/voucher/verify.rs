@@ -31,7 +31,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "F")]
     idevid_cert: Option<PathBuf>,
     /// The nonce that the device sent, base64 or base64url
-    #[arg(long, value_name = "B64", value_parser = arguments::octets)]
+    #[arg(long, value_name = "B64", value_parser = arguments::octets, allow_hyphen_values = true)]
     nonce: Option<Octets>,
     #[command(flatten)]
     at: At,
