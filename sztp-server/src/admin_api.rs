@@ -133,16 +133,13 @@ async fn add_device(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let mut document = receive_json(request, api.limits.max_admin_body_bytes).await?;
-    let serial_number = match document
+    let serial_number = document
         .as_object_mut()
-        .and_then(|o| o.remove("serial_number"))
-    {
-        Some(Value::String(text)) => text,
-        _ => {
-            return Err(ApiError::bad_request(
-                "serial_number is needed, as a string",
-            ));
-        }
+        .and_then(|members| members.remove("serial_number"));
+    let Some(Value::String(serial_number)) = serial_number else {
+        return Err(ApiError::bad_request(
+            "serial_number is needed, as a string",
+        ));
     };
     let device = api
         .service

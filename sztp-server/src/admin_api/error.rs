@@ -82,7 +82,6 @@ impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
         use ServiceError as E;
         let status = match &error {
-            E::DeviceMissing { .. } | E::DeviceUnknown => StatusCode::NOT_FOUND,
             E::DeviceExists { .. }
             | E::ImageExists { .. }
             | E::ImageInUse { .. }
@@ -99,7 +98,9 @@ impl From<ServiceError> for ApiError {
             | E::NothingToGive
             | E::NothingSigned
             | E::UnsignedForbidden => StatusCode::UNPROCESSABLE_ENTITY,
-            E::ImageMissing { .. } => StatusCode::NOT_FOUND,
+            E::DeviceMissing { .. } | E::DeviceUnknown | E::ImageMissing { .. } => {
+                StatusCode::NOT_FOUND
+            }
             E::CertificateMissing
             | E::CertificateRefused(_)
             | E::SerialNumberMissing

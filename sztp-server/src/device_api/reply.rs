@@ -14,7 +14,7 @@ use crate::ServiceError;
 #[derive(Debug)]
 pub(super) struct Refused {
     status: StatusCode,
-    error: RestconfError,
+    error: Box<RestconfError>,
     /// Of a 405, or of the size of a file.
     header: Option<(header::HeaderName, HeaderValue)>,
     recorded: bool,
@@ -35,7 +35,7 @@ impl Refused {
         );
         Self {
             status,
-            error: RestconfError::new(error_type, tag).with_message(message),
+            error: Box::new(RestconfError::new(error_type, tag).with_message(message)),
             header: None,
             recorded: false,
             close: false,
@@ -59,7 +59,7 @@ impl Refused {
     }
 
     pub(super) fn into_response(self, encoding: Encoding, is_head: bool) -> Response<Body> {
-        let body = Errors::from(self.error).encode(encoding);
+        let body = Errors::from(*self.error).encode(encoding);
         // LEDGER: 8040-7.1-01
         let mut response = with_body(self.status, media_type(encoding), body, is_head);
         let headers = response.headers_mut();

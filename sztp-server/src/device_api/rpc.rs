@@ -59,13 +59,17 @@ pub(super) async fn call(
     match operation {
         Operation::GetBootstrappingData => {
             let (input, notes) = GetBootstrappingDataInput::decode_noting(&body, sent)?;
-            notes.into_iter().for_each(|note| device.note(note));
+            for note in notes {
+                device.note(note);
+            }
             let output = api.service.answer(device, &input).await?.encode(wanted);
             Ok(with_body(StatusCode::OK, media_type(wanted), output, false))
         }
         Operation::ReportProgress => {
             let (report, notes) = ProgressReport::decode_noting(&body, sent)?;
-            notes.into_iter().for_each(|note| device.note(note));
+            for note in notes {
+                device.note(note);
+            }
             api.service.report_progress(device, &report).await?;
             Ok(no_content())
         }

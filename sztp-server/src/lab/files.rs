@@ -115,10 +115,14 @@ fn folder_name(serial_number: &str) -> String {
         if plain {
             name.push(char::from(octet));
         } else {
-            name.push_str(&format!("%{octet:02X}"));
+            name.extend(['%', hex_digit(octet >> 4), hex_digit(octet & 15)]);
         }
     }
     name
+}
+
+fn hex_digit(value: u8) -> char {
+    char::from(b"0123456789ABCDEF"[usize::from(value & 15)])
 }
 
 fn refuse_existing(path: &Path) -> Result<(), LabError> {

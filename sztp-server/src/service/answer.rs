@@ -1,6 +1,7 @@
 //! `get-bootstrapping-data` (RFC 8572 §7.3): what a device is given, put together and signed when
 //! it asks.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use der::asn1::ObjectIdentifier;
@@ -288,7 +289,7 @@ fn asked(input: &GetBootstrappingDataInput) -> String {
     ] {
         if let Some(value) = value {
             let value: String = value.chars().take(128).collect();
-            text.push_str(&format!("; {name} {value}"));
+            let _ = write!(text, "; {name} {value}");
         }
     }
     if input.signed_data_preferred {

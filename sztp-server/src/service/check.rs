@@ -31,7 +31,7 @@ impl Service {
                 render::redirect(redirect)?;
             }
             Answer::Presigned(presigned) => {
-                Presigned::look_at(presigned)?.check_grouping(presigned)?
+                Presigned::look_at(presigned)?.check_grouping(presigned)?;
             }
         }
         let (materials, spec) = (self.materials(), spec.clone());

@@ -1,5 +1,6 @@
 //! Images: files named by the SHA-256 of their content, written once and never changed.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -223,7 +224,10 @@ fn file_error(path: &Path, error: &std::io::Error) -> ServiceError {
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    octets.iter().fold(String::new(), |mut text, octet| {
+        let _ = write!(text, "{octet:02x}");
+        text
+    })
 }
 
 const BUFFER: usize = 128 * 1024;
