@@ -10,6 +10,7 @@ mod cast;
 mod device;
 mod network;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -49,7 +50,7 @@ impl Demo {
             .tempdir()
             .map_err(|error| Failure::new("demo.directory", error))?;
         let started = Instant::now();
-        let network = Network::start(directory.path()).await?;
+        let network = Arc::new(Network::start(directory.path()).await?);
         let members = cast(self.devices);
         for member in &members {
             network.enrol(member).await?;
@@ -57,19 +58,24 @@ impl Demo {
         let board = Board::new(&members, network.names());
         let live = board.show();
         let mut running = JoinSet::new();
-        for (index, member) in members.iter().enumerate() {
-            let device = network.device(member)?;
-            let board = board.clone();
+        for (index, member) in members.iter().cloned().enumerate() {
+            let (network, board) = (network.clone(), board.clone());
             running.spawn(async move {
+                // Making an RSA key takes a while.
+                let made = tokio::task::spawn_blocking(move || network.device(&member)).await;
+                let device = made.map_err(|error| Failure::new("demo.device", error))??;
                 let told = device.boot(|event| board.heard(index, event)).await;
                 board.ended(index, &told);
+                Ok::<(), Failure>(())
             });
         }
         while !running.is_empty() {
             tokio::select! {
                 ended = running.join_next() => {
-                    if let Some(Err(error)) = ended {
-                        return Err(Failure::new("demo.device", error));
+                    match ended {
+                        Some(Err(error)) => return Err(Failure::new("demo.device", error)),
+                        Some(Ok(outcome)) => outcome?,
+                        None => {}
                     }
                 }
                 () = tokio::time::sleep(REFRESH) => {}
@@ -77,18 +83,19 @@ impl Demo {
             board.states(network.states(&members).await?);
         }
         live.stop().await;
-        let report = verdict(&members, &board, started.elapsed());
+        let mut report = verdict(&members, &board, started.elapsed());
         if self.keep {
             let failures = report.failures.clone();
             report::print(report, format);
             keep(&network, &members, directory.path()).await?;
-            network.shutdown().await;
-            return Ok(Report {
+            report = Report {
                 failures,
                 ..Report::default()
-            });
+            };
         }
-        network.shutdown().await;
+        if let Some(network) = Arc::into_inner(network) {
+            network.shutdown().await;
+        }
         Ok(report)
     }
 }

@@ -1,12 +1,13 @@
 //! Running programs: the owner's scripts and the device's hooks, bounded in time and output.
 
+use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use sztp_core::device::Ended;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// A program to run.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Program<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = match command.spawn() {
+        let mut child = match spawn(&mut command).await {
             Ok(child) => child,
             Err(error) => return Ended::Error(format!("{name} cannot be run: {error}")),
         };
@@ -62,6 +63,23 @@ impl Program<'_> {
             Ok(Ok((status, said))) => judged(&name, status, &said),
             Ok(Err(error)) => Ended::Error(format!("{name}: {error}")),
             Err(_) => Ended::Error(format!("{name} did not end within {:?}", self.timeout)),
+        }
+    }
+}
+
+/// Starts a program that may have been written a moment ago.
+///
+/// A process that another thread is just starting has, until it runs its own program, a copy of
+/// each open file, and a file that is open for writing cannot be run.
+async fn spawn(command: &mut Command) -> io::Result<Child> {
+    let mut tries = 0;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < 20 => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            outcome => return outcome,
         }
     }
 }

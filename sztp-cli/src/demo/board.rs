@@ -43,7 +43,7 @@ impl Board {
         let rows = members.iter().map(|member| Row {
             serial_number: member.serial_number.clone(),
             source: String::new(),
-            stage: "power on".to_owned(),
+            stage: "in the factory".to_owned(),
             state: "Unprovisioned".to_owned(),
             reason: None,
             told: String::new(),
