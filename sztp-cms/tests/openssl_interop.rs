@@ -262,13 +262,13 @@ fn what_is_not_as_it_must_be_has_its_own_error() {
 /// algorithm, with signed attributes and without.
 #[test]
 fn each_single_bit_change_is_refused() {
-    let pss = "-keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:digest";
+    const PSS: &str = "-keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:digest";
     std::thread::scope(|scope| {
         for (key, forms) in [
             (KEYS[0], &["", "-noattr"][..]),
             (KEYS[1], &["-keyid"]),
             (KEYS[2], &["", "-noattr"]),
-            (KEYS[3], &[pss]),
+            (KEYS[3], &[PSS]),
         ] {
             scope.spawn(move || {
                 let pki = Pki::make(key);

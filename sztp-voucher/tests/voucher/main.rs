@@ -1,0 +1,7 @@
+//! Ownership vouchers from issuing to verifying: one module for each subject of RFC 8366.
+
+mod lab;
+mod leaves;
+mod openssl;
+mod rules;
+mod wire;
