@@ -100,14 +100,14 @@ impl Verify {
             | Err(error) => Err(Refused::Artifact(error)),
             Ok(Authenticated::UntrustedRedirect { refused: None, .. }) => Err(Refused::Unsigned),
         };
-        Ok(self.report(&data, &context, judged))
+        Ok(self.report(&data, &context, &judged))
     }
 
     fn report(
         &self,
         data: &BootstrappingData,
         context: &VoucherContext<'_>,
-        judged: Result<TrustedConveyedInfo, Refused>,
+        judged: &Result<TrustedConveyedInfo, Refused>,
     ) -> Report {
         let mut text = Text::default();
         let verdict = if judged.is_ok() { "valid" } else { "INVALID" };
@@ -115,7 +115,7 @@ impl Verify {
         let mut rows = Vec::new();
         for (stage, name) in Stage::ALL {
             let status = stage.status(judged.as_ref().err(), judged.as_ref().ok());
-            let detail = match (status, &judged) {
+            let detail = match (status, judged) {
                 (Status::Failed, Err(refused)) => refused.to_string(),
                 (Status::Passed, Ok(trusted)) => stage.detail(trusted),
                 _ => String::new(),
@@ -126,7 +126,7 @@ impl Verify {
         let voucher_checks = voucher_checks(data, context);
         text.line("The voucher by itself:");
         voucher_checks.print(&mut text);
-        if let Ok(trusted) = &judged {
+        if let Ok(trusted) = judged {
             show::rows(&mut text, trusted.info());
         }
         let notes = judged.as_ref().map(noted).unwrap_or_default();

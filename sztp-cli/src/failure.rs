@@ -33,7 +33,10 @@ impl From<Exit> for ExitCode {
 
 /// One thing that went wrong.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     code: Cow<'static, str>,
     what: String,
     place: Option<String>,
@@ -44,22 +47,21 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: impl Into<Cow<'static, str>>, what: impl fmt::Display) -> Self {
-        Self {
+        Self(Box::new(Parts {
             code: code.into(),
             what: what.to_string(),
             place: None,
             hint: None,
             rule: None,
             exit: Exit::Failed,
-        }
+        }))
     }
 
     /// Options that do not go together, or that are not there.
     pub(crate) fn usage(code: &'static str, what: impl fmt::Display) -> Self {
-        Self {
-            exit: Exit::Usage,
-            ..Self::new(code, what)
-        }
+        let mut failure = Self::new(code, what);
+        failure.0.exit = Exit::Usage;
+        failure
     }
 
     /// Names the file that is at fault.
@@ -68,49 +70,50 @@ impl Failure {
     }
 
     pub(crate) fn within(mut self, place: impl Into<String>) -> Self {
-        self.place = Some(place.into());
+        self.0.place = Some(place.into());
         self
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     fn rule(mut self, rule: Rule) -> Self {
-        self.rule = Some(rule);
+        self.0.rule = Some(rule);
         self
     }
 
     pub(crate) fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     pub(crate) fn exit(&self) -> Exit {
-        self.exit
+        self.0.exit
     }
 
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "code": self.code,
-            "message": self.what,
-            "where": self.place,
-            "rule": self.rule.map(|rule| rule.to_string()),
-            "hint": self.hint,
+            "code": self.0.code,
+            "message": self.0.what,
+            "where": self.0.place,
+            "rule": self.0.rule.map(|rule| rule.to_string()),
+            "hint": self.0.hint,
         })
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.what)?;
-        match (&self.place, self.rule) {
+        let parts = &self.0;
+        write!(f, "{}", parts.what)?;
+        match (&parts.place, parts.rule) {
             (Some(place), Some(rule)) => write!(f, "; {place} ({rule})")?,
             (Some(place), None) => write!(f, "; {place}")?,
             (None, Some(rule)) => write!(f, "; {rule}")?,
             (None, None) => {}
         }
-        match &self.hint {
+        match &parts.hint {
             Some(hint) => write!(f, "; hint: {hint}"),
             None => Ok(()),
         }

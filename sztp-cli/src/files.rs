@@ -155,7 +155,7 @@ pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
         })
         .collect();
     let mut padded = compact.trim_end_matches('=').to_owned();
-    while padded.len() % 4 != 0 {
+    while !padded.len().is_multiple_of(4) {
         padded.push('=');
     }
     STANDARD

@@ -54,7 +54,7 @@ pub(crate) fn certificate_json(certificate: &Certificate) -> Value {
 }
 
 /// A content type by name where it has one.
-pub(crate) fn content_type_name(oid: impl ToString) -> String {
+pub(crate) fn content_type_name(oid: &impl ToString) -> String {
     let oid = oid.to_string();
     let names = [
         (oids::ID_DATA, "id-data"),

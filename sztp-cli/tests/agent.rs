@@ -94,7 +94,7 @@ impl Site {
     fn device_state(&self) -> String {
         let server = self.server.as_ref().expect("running");
         let device = self.runtime.block_on(server.service().device(SERIAL));
-        device.expect("a device").state.to_string()
+        device.expect("a device").state
     }
 
     fn text(&self, name: &str) -> String {
@@ -325,15 +325,15 @@ fn what_cannot_work_is_said_before_anything_is_done() {
     ] {
         run(&format!("{device} --server {url}")).misused("usage.server-url");
     }
-    run(&format!(
+    run(
         "--server https://localhost:1 --idevid-cert lab/owner/owner.crt --idevid-key \
-         lab/owner/owner.key --state-dir state --voucher-anchor lab/vendor/root.crt"
-    ))
+         lab/owner/owner.key --state-dir state --voucher-anchor lab/vendor/root.crt",
+    )
     .misused("usage.no-serial-number");
-    run(&format!(
+    run(
         "--server https://localhost:1 --idevid-cert lab/owner/owner.crt --idevid-key \
-         lab/vendor/masa.key --state-dir state --voucher-anchor lab/vendor/root.crt"
-    ))
+         lab/vendor/masa.key --state-dir state --voucher-anchor lab/vendor/root.crt",
+    )
     .refused("cms.key-mismatch");
     assert!(!bench.path("state").exists());
     run(&format!("{device} --server https://localhost:1")).refused("device.unreachable");

@@ -122,6 +122,7 @@ async fn start_of(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 const MAX_OUTPUT: usize = 8 * 1024;
 
 #[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;

@@ -55,7 +55,10 @@ impl State {
     }
 
     pub(super) fn save(&self) -> Result<(), Failure> {
-        let hex = |hash: &[u8; 32]| hash.iter().map(|octet| format!("{octet:02x}")).collect();
+        let hex = |hash: &[u8; 32]| {
+            let octets: Vec<String> = hash.iter().map(|octet| format!("{octet:02x}")).collect();
+            octets.concat()
+        };
         let document = Document {
             running_image: self.running.as_ref().map(hex),
             installed_images: self.installed.iter().map(hex).collect(),

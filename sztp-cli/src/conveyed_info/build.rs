@@ -119,18 +119,17 @@ pub(crate) struct Redirect {
 
 impl Redirect {
     pub(super) fn run(self) -> Result<Report, Failure> {
-        let info = match &self.from {
-            Some(path) => read_yaml::<RedirectDocument>(path)?.into_info(path)?,
-            None => {
-                let trust_anchor = trust_anchor(&self.trust_anchor)?;
-                let entry = |(address, port)| BootstrapServer {
-                    address,
-                    port,
-                    trust_anchor: trust_anchor.clone(),
-                };
-                RedirectInformation {
-                    bootstrap_servers: self.server.into_iter().map(entry).collect(),
-                }
+        let info = if let Some(path) = &self.from {
+            read_yaml::<RedirectDocument>(path)?.into_info(path)?
+        } else {
+            let trust_anchor = trust_anchor(&self.trust_anchor)?;
+            let entry = |(address, port)| BootstrapServer {
+                address,
+                port,
+                trust_anchor: trust_anchor.clone(),
+            };
+            RedirectInformation {
+                bootstrap_servers: self.server.into_iter().map(entry).collect(),
             }
         };
         self.target.write(&ConveyedInfo::Redirect(info))

@@ -38,13 +38,13 @@ impl Inspect {
                 let content = signed.unverified_content().unwrap_or_default();
                 let shown = Shown {
                     kind: "signed CMS (the signature is not verified here)",
-                    content_type: Some(content_type_name(signed.content_type())),
+                    content_type: Some(content_type_name(&signed.content_type())),
                     signed: Some(signed),
                 };
                 self.report(
                     &shown,
                     content,
-                    inner_encoding(signed.content_type(), content),
+                    inner_encoding(&signed.content_type(), content),
                 )
             }
             ContentInfo::Octets {
@@ -138,7 +138,7 @@ pub(super) fn encoding_of(octets: &[u8]) -> Option<Encoding> {
     }
 }
 
-fn inner_encoding(content_type: impl ToString, content: &[u8]) -> Encoding {
+fn inner_encoding(content_type: &impl ToString, content: &[u8]) -> Encoding {
     let content_type = content_type.to_string();
     if content_type == oids::SZTP_CONVEYED_INFO_XML.to_string() {
         Encoding::Xml

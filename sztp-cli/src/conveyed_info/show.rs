@@ -1,7 +1,9 @@
 //! Conveyed information as it is shown.
 
 use serde_json::Value;
-use sztp_core::conveyed_info::{ConveyedInfo, OnboardingInformation, RedirectInformation};
+use sztp_core::conveyed_info::{
+    ConfigurationHandling, ConveyedInfo, OnboardingInformation, RedirectInformation,
+};
 use sztp_voucher::yang::Encoding;
 
 use crate::report::Text;
@@ -54,7 +56,7 @@ fn onboarding_rows(text: &mut Text, onboarding: &OnboardingInformation) {
     octets_rows(text, "pre-script", script);
     let handling = onboarding
         .configuration_handling
-        .map(|handling| handling.as_str());
+        .map(ConfigurationHandling::as_str);
     text.optional_row("handling", handling);
     octets_rows(text, "configuration", onboarding.configuration.as_deref());
     octets_rows(

@@ -27,7 +27,7 @@ impl Inspect {
         let signed = SignedVoucher::parse(&octets, Profile::Rfc8366bis)
             .map_err(|error| Failure::from(error).at(&self.file))?;
         let voucher = signed.unverified();
-        let content_type = content_type_name(signed.cms().content_type());
+        let content_type = content_type_name(&signed.cms().content_type());
 
         let mut text = Text::default();
         text.line("Ownership voucher (nothing of it is verified here):");
