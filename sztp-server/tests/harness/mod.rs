@@ -80,12 +80,9 @@ impl Rig {
 
     /// The IDevID of a device, in PEM files for curl: certificate with chain, and key.
     pub fn idevid(&self, serial_number: &str) -> (PathBuf, PathBuf) {
-        idevid_of(
-            &self.lab,
-            self.directory.path(),
-            serial_number,
-            serial_number,
-        )
+        // curl takes a colon for the beginning of a passphrase.
+        let name = serial_number.replace([':', ' ', '/'], "_");
+        idevid_of(&self.lab, self.directory.path(), serial_number, &name)
     }
 
     /// A device of a vendor that the server does not know.
@@ -111,6 +108,11 @@ impl Rig {
         let token = fs::read_to_string(self.path("data/admin-token")).expect("the token");
         Request::new(self, self.server().admin_addr().port())
             .header(&format!("Authorization: Bearer {}", token.trim()))
+    }
+
+    /// A request to the admin listener with other credentials.
+    pub fn operator_with(&self, header: &str) -> Request<'_> {
+        Request::new(self, self.server().admin_addr().port()).header(header)
     }
 
     /// Adds a device by the admin API.
