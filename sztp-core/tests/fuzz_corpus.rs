@@ -98,7 +98,9 @@ fn mutated_seeds_are_read_without_a_panic() {
 fn mutate_all(name: &str, target: Target) {
     let seeds = corpus(name);
     let all: Vec<&Vec<u8>> = seeds.values().collect();
-    for (index, (seed, octets)) in seeds.iter().enumerate() {
+    // What is cut off already has little left to change.
+    let whole = seeds.iter().filter(|(seed, _)| !seed.starts_with("cut-"));
+    for (index, (seed, octets)) in whole.enumerate() {
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ (index as u64 + 1));
         for round in 0..MUTATIONS {
             let mutated = mutated(octets, &all, &mut random);
@@ -111,7 +113,8 @@ fn mutate_all(name: &str, target: Target) {
     }
 }
 
-const MUTATIONS: usize = 2000;
+/// For each seed: a hundred thousand altogether, in seconds.
+const MUTATIONS: usize = 1000;
 
 /// Runs a target, and says which input it was that it did not survive.
 fn run(target: Target, octets: &[u8], what: &str) {
