@@ -40,7 +40,7 @@ fn every_layer_is_explained() {
     }
 }
 
-/// The codes in `=> "layer.what"` and in the command's own failures.
+/// The codes in `=> "layer.what"`, in functions `code`, and in the command's own failures.
 fn named() -> BTreeSet<String> {
     let mut codes = BTreeSet::new();
     for folder in [
@@ -59,9 +59,23 @@ fn named() -> BTreeSet<String> {
             for place in places {
                 codes.extend(text.split(place).skip(1).filter_map(code_at_the_start));
             }
+            for body in bodies_of_code(text) {
+                let quotes = body.match_indices('"');
+                codes.extend(quotes.filter_map(|(at, _)| code_at_the_start(&body[at..])));
+            }
         }
     }
     codes
+}
+
+/// The bodies of functions `code`, to the brace in the column where the function began.
+fn bodies_of_code(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("fn code(").filter_map(|(at, _)| {
+        let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let indent = text[line..].len() - text[line..].trim_start_matches(' ').len();
+        let body = &text[at..];
+        Some(&body[..body.find(&format!("\n{}}}", " ".repeat(indent)))?])
+    })
 }
 
 fn code_at_the_start(text: &str) -> Option<String> {
