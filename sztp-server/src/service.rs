@@ -144,7 +144,7 @@ impl Service {
                 effect: Effect::Lifecycle {
                     event: Event::Reset,
                     policy: Policy::default(),
-                    timeout_secs: 0,
+                    default_timeout_secs: 0,
                     promoted_at: None,
                 },
                 ..Occurrence::new(serial_number, "reset", now())

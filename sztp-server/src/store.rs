@@ -152,8 +152,9 @@ pub enum Effect {
         event: Event,
         /// By which rules.
         policy: Policy,
-        /// Seconds until the next word from it, if it is now in progress; 0: any number.
-        timeout_secs: u64,
+        /// Seconds until the next word from it, if it is now in progress, where nothing is set for
+        /// the device; 0: any number.
+        default_timeout_secs: u64,
         /// What becomes of [`StoredDevice::promoted_at`].
         promoted_at: Option<UnixTime>,
     },

@@ -46,7 +46,7 @@ impl Service {
             policy: Policy {
                 reprovision: spec.reprovision.unwrap_or(self.0.answers.reprovision),
             },
-            timeout_secs: self.timeout_secs(spec),
+            default_timeout_secs: self.0.answers.progress_timeout_secs,
             promoted_at,
         };
         if let Effect::Lifecycle { event, policy, .. } = &served(None)
@@ -72,7 +72,7 @@ impl Service {
                             reason: reason.clone(),
                         },
                         policy: Policy::default(),
-                        timeout_secs: 0,
+                        default_timeout_secs: 0,
                         promoted_at: None,
                     },
                 };
@@ -100,11 +100,6 @@ impl Service {
             Some(refusal) => Err(refusal.into()),
             None => Ok(prepared.output),
         }
-    }
-
-    pub(super) fn timeout_secs(&self, spec: &DeviceSpec) -> u64 {
-        spec.progress_timeout_secs
-            .unwrap_or(self.0.answers.progress_timeout_secs)
     }
 
     async fn prepare(

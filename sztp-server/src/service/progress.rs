@@ -18,8 +18,6 @@ impl Service {
         device: &DeviceIdentity,
         report: &ProgressReport,
     ) -> Result<(), ServiceError> {
-        let stored = self.0.store.device(device.serial_number()).await?;
-        let stored = stored.ok_or(ServiceError::DeviceUnknown)?;
         let occurrence = device.occurrence("progress", &told(report));
         let recorded = self
             .record(Occurrence {
@@ -30,7 +28,7 @@ impl Service {
                         message: report.message.clone(),
                     },
                     policy: Policy::default(),
-                    timeout_secs: self.timeout_secs(&stored.device.spec),
+                    default_timeout_secs: self.0.answers.progress_timeout_secs,
                     promoted_at: None,
                 },
                 ..occurrence

@@ -32,6 +32,7 @@ const STEPS: [&str; 1] = [
         reason TEXT,
         promoted_at INTEGER,
         deadline INTEGER,
+        progress_timeout INTEGER,
         answer_kind TEXT NOT NULL,
         has_voucher INTEGER NOT NULL,
         image TEXT,

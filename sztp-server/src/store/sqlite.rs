@@ -332,6 +332,7 @@ fn put_device(connection: &Connection, put: PutDevice) -> Result<Option<Put>, St
         status: Status::default(),
         promoted_at: None,
         deadline: None,
+        progress_timeout: None,
         created_at: put.time,
         updated_at: put.time,
     });
@@ -342,10 +343,10 @@ fn put_device(connection: &Connection, put: PutDevice) -> Result<Option<Put>, St
     connection
         .prepare_cached(
             "INSERT INTO device (serial_number, state, answer_kind, has_voucher, image,
-                created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
+                created_at, updated_at, progress_timeout) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)
              ON CONFLICT (serial_number) DO UPDATE SET answer_kind = excluded.answer_kind,
                 has_voucher = excluded.has_voucher, image = excluded.image,
-                updated_at = excluded.updated_at",
+                updated_at = excluded.updated_at, progress_timeout = excluded.progress_timeout",
         )?
         .execute(params![
             put.serial_number,
@@ -354,6 +355,9 @@ fn put_device(connection: &Connection, put: PutDevice) -> Result<Option<Put>, St
             put.spec.voucher.is_some(),
             put.spec.answer.image(),
             put.time.secs(),
+            put.spec
+                .progress_timeout_secs
+                .map(|secs| i64::try_from(secs).unwrap_or(i64::MAX)),
         ])?;
     let json = serde_json::to_string(&put.spec).map_err(|error| StoreError::Database {
         reason: error.to_string(),
@@ -391,11 +395,12 @@ fn record(connection: &Connection, occurrence: Occurrence) -> Result<Option<Reco
         Effect::Lifecycle {
             event,
             policy,
-            timeout_secs,
+            default_timeout_secs,
             promoted_at,
         } => match lifecycle::apply(&row.status, &event, policy) {
             Ok(status) => {
-                let timeout = i64::try_from(timeout_secs).unwrap_or(i64::MAX);
+                let timeout = row.progress_timeout.unwrap_or(default_timeout_secs);
+                let timeout = i64::try_from(timeout).unwrap_or(i64::MAX);
                 let deadline = (status.state == State::InProgress && timeout > 0)
                     .then(|| time.plus_secs(timeout));
                 next = Some((status, deadline, promoted_at));
@@ -527,6 +532,7 @@ struct DeviceRow {
     status: Status,
     promoted_at: Option<UnixTime>,
     deadline: Option<UnixTime>,
+    progress_timeout: Option<u64>,
     created_at: UnixTime,
     updated_at: UnixTime,
 }
@@ -534,7 +540,8 @@ struct DeviceRow {
 fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<DeviceRow>, StoreError> {
     let found = connection
         .prepare_cached(
-            "SELECT state, stage, parsed, reason, promoted_at, deadline, created_at, updated_at
+            "SELECT state, stage, parsed, reason, promoted_at, deadline, created_at, updated_at,
+                progress_timeout
              FROM device WHERE serial_number = ?1",
         )?
         .query_row([serial_number], |row| {
@@ -551,6 +558,9 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
                 },
                 promoted_at: time(4)?,
                 deadline: time(5)?,
+                progress_timeout: row
+                    .get::<_, Option<i64>>(8)?
+                    .and_then(|secs| u64::try_from(secs).ok()),
                 created_at: UnixTime::from_secs(row.get(6)?),
                 updated_at: UnixTime::from_secs(row.get(7)?),
             };

@@ -48,13 +48,7 @@ impl Rig {
     }
 
     pub fn start_with(configure: impl FnOnce(&mut Config)) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let mut config = Config::loopback(directory.path().join("data"));
-        configure(&mut config);
-        let runtime = Runtime::new().expect("a runtime");
-        let server = runtime
-            .block_on(Server::start(config))
-            .expect("the server starts");
+        let (directory, runtime, server) = Self::begin(configure);
         let lab = LabPki::load(&directory.path().join("data/lab")).expect("the lab PKI");
         Self {
             directory,
@@ -62,6 +56,28 @@ impl Rig {
             server: Some(server),
             lab,
         }
+    }
+
+    /// A server that is configured to live on the lab of another.
+    pub fn start_with_lab(lab: &LabPki, configure: impl FnOnce(&mut Config)) -> Self {
+        let (directory, runtime, server) = Self::begin(configure);
+        Self {
+            directory,
+            runtime,
+            server: Some(server),
+            lab: lab.clone(),
+        }
+    }
+
+    fn begin(configure: impl FnOnce(&mut Config)) -> (TempDir, Runtime, Server) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut config = Config::loopback(directory.path().join("data"));
+        configure(&mut config);
+        let runtime = Runtime::new().expect("a runtime");
+        let server = runtime
+            .block_on(Server::start(config))
+            .expect("the server starts");
+        (directory, runtime, server)
     }
 
     pub fn server(&self) -> &Server {
