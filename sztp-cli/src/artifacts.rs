@@ -178,6 +178,8 @@ enum Refused {
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            // The row says that it is the voucher.
+            Self::Artifact(ArtifactError::Voucher(error)) => error.fmt(f),
             Self::Artifact(error) => error.fmt(f),
             Self::Unsigned => f.write_str("the conveyed information is not signed"),
         }

@@ -456,6 +456,9 @@ fn conveyed_information_is_shown_in_every_shape() {
     bench
         .run("conveyed-info inspect garbage")
         .refused("cms.malformed");
+    bench
+        .run("conveyed-info inspect owner-certificate.cms")
+        .refused("cms.no-content");
     bench.write("other.json", "{\"a\":1}");
     bench
         .run("conveyed-info inspect other.json")
@@ -464,6 +467,48 @@ fn conveyed_information_is_shown_in_every_shape() {
     bench
         .run("conveyed-info inspect dtd.xml")
         .refused("yang.forbidden-xml");
+}
+
+// The project's example documents, where they are at hand.
+#[test]
+fn the_example_documents_are_shown_and_the_bad_ones_refused() {
+    let shared = std::env::var_os("SZTP_SHARED").map_or_else(
+        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        std::path::PathBuf::from,
+    );
+    let folder = shared.join("conformance/examples");
+    if !folder.exists() {
+        eprintln!("NOT TESTED: no example documents in {}", folder.display());
+        return;
+    }
+    let bench = Workbench::new();
+    for (name, code) in [
+        ("onboarding.json", None),
+        ("onboarding.xml", None),
+        ("redirect.json", None),
+        ("redirect.xml", None),
+        ("ci-unsigned-onboarding.cms", None),
+        ("ci-unsigned-onboarding-xml.cms", None),
+        ("ci-signed-redirect.cms", None),
+        ("ci-enveloped-signed.cms", None),
+        ("neg-ci-authenveloped-gcm.cms", Some("cms.not-signed-data")),
+        (
+            "neg-both-kinds.json",
+            Some("conveyed-information.both-kinds"),
+        ),
+        ("neg-empty-servers.json", Some("yang.too-few-entries")),
+        (
+            "neg-verify-without-uri.json",
+            Some("conveyed-information.verification-without-uri"),
+        ),
+    ] {
+        bench.write(name, std::fs::read(folder.join(name)).expect(name));
+        let ran = bench.run(&format!("conveyed-info inspect {name}"));
+        match code {
+            None => ran.ok(),
+            Some(code) => ran.refused(code),
+        };
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use sztp_cms::{ContentInfo, Limits, SignedData, oids};
+use sztp_cms::{CmsError, ContentInfo, Limits, SignedData, oids};
 use sztp_core::conveyed_info::ConveyedInfo;
 use sztp_voucher::yang::Encoding;
 
@@ -31,9 +31,12 @@ impl Inspect {
             };
             return self.report(&shown, &octets, encoding);
         }
-        let message = ContentInfo::parse(&octets, &Limits::default())
-            .map_err(|error| Failure::from(error).at(&self.file))?;
+        let message =
+            ContentInfo::parse(&octets, &Limits::default()).map_err(|error| self.refused(error))?;
         match &message {
+            ContentInfo::SignedData(signed) if signed.is_certs_only() => {
+                Err(self.refused(CmsError::NoContent))
+            }
             ContentInfo::SignedData(signed) => {
                 let content = signed.unverified_content().unwrap_or_default();
                 let shown = Shown {
@@ -62,10 +65,7 @@ impl Inspect {
                 let kind = "encrypted CMS (EnvelopedData); its content cannot be shown";
                 Ok(self.opaque(kind, "id-envelopedData"))
             }
-            ContentInfo::Other(oid) => {
-                let name = content_type_name(oid);
-                Ok(self.opaque("CMS of a type that is no conveyed information", &name))
-            }
+            ContentInfo::Other(oid) => Err(self.refused(CmsError::NotSignedData(*oid))),
             _ => Ok(self.opaque("CMS of an unknown kind", "unknown")),
         }
     }
@@ -109,6 +109,10 @@ impl Inspect {
             "content": show::json(&info),
         });
         Ok(Report::new(text, data))
+    }
+
+    fn refused(&self, error: CmsError) -> Failure {
+        Failure::from(error).at(&self.file)
     }
 
     fn opaque(&self, kind: &str, content_type: &str) -> Report {
