@@ -176,7 +176,7 @@ async fn keep(
     text.line("");
     text.line("The servers stay up until you press Ctrl-C. What to try in another terminal:");
     text.line("");
-    text.lines(&network.suggestions(&members[0], directory)?);
+    text.lines(&network.suggestions(&members[0], directory));
     report::print(Report::new(text, json!({})), Format::Table);
     tokio::signal::ctrl_c()
         .await

@@ -154,7 +154,7 @@ impl Network {
     }
 
     /// Commands for another terminal.
-    pub(super) fn suggestions(&self, first: &Member, directory: &Path) -> Result<String, Failure> {
+    pub(super) fn suggestions(&self, first: &Member, directory: &Path) -> String {
         let lab = directory.join("lab");
         let lab = lab.display();
         let admin = self.owner.admin_addr().port();
@@ -162,7 +162,7 @@ impl Network {
         let token = directory.join("owner-server").join("admin-token");
         let token = token.display();
         let serial = &first.serial_number;
-        Ok(format!(
+        format!(
             "  # what the owner's server knows, and what happened to a device
   curl -s --cacert {lab}/server/tls-ca.crt -H \"Authorization: Bearer $(cat {token})\" \\
       https://{HOST}:{admin}/api/v1/devices
@@ -177,7 +177,7 @@ impl Network {
       -H 'Content-Type: application/yang-data+json' -X POST \\
       https://{HOST}:{device}/restconf/operations/ietf-sztp-bootstrap-server:get-bootstrapping-data
 "
-        ))
+        )
     }
 
     pub(super) async fn shutdown(self) {
