@@ -62,6 +62,12 @@ pub enum ServerError {
         /// What it says.
         reason: String,
     },
+    /// What a process needs of the operating system: threads, signals.
+    #[error("the operating system refuses: {reason}")]
+    Process {
+        /// What it says.
+        reason: String,
+    },
     /// The lab PKI.
     #[error("lab PKI: {0}")]
     Lab(#[from] LabError),
@@ -89,6 +95,7 @@ impl ServerError {
             Self::KeyMismatch { .. } => "server.key-mismatch",
             Self::Owner(inner) => inner.code(),
             Self::Tls { .. } => "server.tls",
+            Self::Process { .. } => "server.process",
             Self::Lab(inner) => inner.code(),
             Self::Store(inner) => inner.code(),
             Self::Listen { .. } => "server.listen",

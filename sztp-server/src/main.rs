@@ -39,14 +39,10 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error[server.runtime]: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run(arguments)) {
+    let result = tokio::runtime::Runtime::new()
+        .map_err(|error| refused(&error))
+        .and_then(|runtime| runtime.block_on(run(arguments)));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error[{}]: {error}", error.code());
@@ -74,13 +70,9 @@ async fn run(arguments: Arguments) -> Result<(), ServerError> {
 }
 
 async fn serve(config: Config) -> Result<(), ServerError> {
-    let no_signals = |error: std::io::Error| ServerError::File {
-        path: "signals".into(),
-        reason: error.to_string(),
-    };
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let mut hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| refused(&error))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| refused(&error))?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(|error| refused(&error))?;
     let server = Server::start(config).await?;
     println!(
         "devices connect to {} ({})",
@@ -104,4 +96,10 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     }
     server.shutdown().await;
     Ok(())
+}
+
+fn refused(error: &std::io::Error) -> ServerError {
+    ServerError::Process {
+        reason: error.to_string(),
+    }
 }

@@ -4,7 +4,6 @@ mod data_dir;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -204,10 +203,7 @@ fn joined<T>(
     result: Result<Result<T, ServerError>, tokio::task::JoinError>,
 ) -> Result<T, ServerError> {
     result.unwrap_or_else(|error| {
-        let path = Path::new(".").to_owned();
-        Err(ServerError::File {
-            path,
-            reason: error.to_string(),
-        })
+        let reason = error.to_string();
+        Err(ServerError::Process { reason })
     })
 }

@@ -145,6 +145,7 @@ impl Service {
                     event: Event::Reset,
                     policy: Policy::default(),
                     default_timeout_secs: 0,
+                    expects_word: false,
                     promoted_at: None,
                 },
                 ..Occurrence::new(serial_number, "reset", now())

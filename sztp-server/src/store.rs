@@ -155,6 +155,8 @@ pub enum Effect {
         /// Seconds until the next word from it, if it is now in progress, where nothing is set for
         /// the device; 0: any number.
         default_timeout_secs: u64,
+        /// Whether a word from it is to be expected here.
+        expects_word: bool,
         /// What becomes of [`StoredDevice::promoted_at`].
         promoted_at: Option<UnixTime>,
     },

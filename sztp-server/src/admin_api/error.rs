@@ -20,24 +20,24 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, message: &str) -> Self {
+    fn new(status: StatusCode, fault: Fault, message: &str) -> Self {
         Self {
             status,
-            code,
+            code: fault.code(),
             message: message.to_owned(),
             hint: None,
         }
     }
 
     pub(super) fn bad_request(message: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "request.malformed", message)
+        Self::new(StatusCode::BAD_REQUEST, Fault::Malformed, message)
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!("the body is larger than {limit} octets");
         Self {
             hint: Some("limits.max_admin_body_bytes sets the limit"),
-            ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request.too-large", &message)
+            ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, Fault::TooLarge, &message)
         }
     }
 
@@ -46,7 +46,7 @@ impl ApiError {
             hint: Some("send `Authorization: Bearer TOKEN`; see admin-token in the data directory"),
             ..Self::new(
                 StatusCode::UNAUTHORIZED,
-                "request.unauthorized",
+                Fault::Unauthorized,
                 "a valid token is needed",
             )
         }
@@ -55,14 +55,36 @@ impl ApiError {
     pub(super) fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
-            "request.no-such-resource",
+            Fault::NoSuchResource,
             "there is no such resource",
         )
     }
 
     pub(super) fn method_not_allowed() -> Self {
         let message = "the resource does not have this method";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "request.method", message)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Fault::Method, message)
+    }
+}
+
+/// What is wrong with a request as such.
+#[derive(Clone, Copy)]
+enum Fault {
+    Malformed,
+    Method,
+    NoSuchResource,
+    TooLarge,
+    Unauthorized,
+}
+
+impl Fault {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "request.malformed",
+            Self::Method => "request.method",
+            Self::NoSuchResource => "request.no-such-resource",
+            Self::TooLarge => "request.too-large",
+            Self::Unauthorized => "request.unauthorized",
+        }
     }
 }
 

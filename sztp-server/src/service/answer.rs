@@ -27,6 +27,8 @@ struct Prepared {
     event: &'static str,
     message: String,
     promoted: bool,
+    /// Whether it will report here: not one that is sent elsewhere.
+    expects_word: bool,
 }
 
 impl Service {
@@ -41,20 +43,21 @@ impl Service {
         let stored = self.0.store.device(device.serial_number()).await?;
         let stored = stored.ok_or(ServiceError::DeviceUnknown)?;
         let spec = &stored.device.spec;
-        let served = |promoted_at| Effect::Lifecycle {
+        let served = |promoted_at, expects_word| Effect::Lifecycle {
             event: Event::Served,
             policy: Policy {
                 reprovision: spec.reprovision.unwrap_or(self.0.answers.reprovision),
             },
             default_timeout_secs: self.0.answers.progress_timeout_secs,
+            expects_word,
             promoted_at,
         };
-        if let Effect::Lifecycle { event, policy, .. } = &served(None)
+        if let Effect::Lifecycle { event, policy, .. } = &served(None, false)
             && let Err(refusal) = lifecycle::apply(&stored.status, event, *policy)
         {
             let occurrence = device.occurrence("refused", &asked(input));
             self.record(Occurrence {
-                effect: served(None),
+                effect: served(None, false),
                 ..occurrence
             })
             .await?;
@@ -73,6 +76,7 @@ impl Service {
                         },
                         policy: Policy::default(),
                         default_timeout_secs: 0,
+                        expects_word: false,
                         promoted_at: None,
                     },
                 };
@@ -87,7 +91,10 @@ impl Service {
         };
         let message = format!("{}{}", prepared.message, asked(input));
         let occurrence = device.occurrence(prepared.event, &message);
-        let effect = served(prepared.promoted.then_some(occurrence.time));
+        let effect = served(
+            prepared.promoted.then_some(occurrence.time),
+            prepared.expects_word,
+        );
         let recorded = self
             .record(Occurrence {
                 effect,
@@ -132,6 +139,7 @@ impl Service {
                     event: "promoted",
                     message: "signed redirect information to this server".to_owned(),
                     promoted: true,
+                    expects_word: true,
                 });
             }
             let sign = spec.sign.unwrap_or(self.0.answers.sign) || !self.0.answers.allow_unsigned;
@@ -171,6 +179,7 @@ impl Prepared {
             event: "served",
             message,
             promoted: false,
+            expects_word: is_onboarding,
         }
     }
 }
@@ -199,6 +208,7 @@ fn as_it_is(
         event: "served",
         message,
         promoted: false,
+        expects_word: look.is_onboarding() != Some(false),
     })
 }
 

@@ -29,6 +29,7 @@ impl Service {
                     },
                     policy: Policy::default(),
                     default_timeout_secs: self.0.answers.progress_timeout_secs,
+                    expects_word: true,
                     promoted_at: None,
                 },
                 ..occurrence

@@ -396,12 +396,13 @@ fn record(connection: &Connection, occurrence: Occurrence) -> Result<Option<Reco
             event,
             policy,
             default_timeout_secs,
+            expects_word,
             promoted_at,
         } => match lifecycle::apply(&row.status, &event, policy) {
             Ok(status) => {
                 let timeout = row.progress_timeout.unwrap_or(default_timeout_secs);
                 let timeout = i64::try_from(timeout).unwrap_or(i64::MAX);
-                let deadline = (status.state == State::InProgress && timeout > 0)
+                let deadline = (status.state == State::InProgress && expects_word && timeout > 0)
                     .then(|| time.plus_secs(timeout));
                 next = Some((status, deadline, promoted_at));
             }
