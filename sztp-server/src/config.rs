@@ -347,6 +347,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_has_every_key_with_its_default() {
+        let example = include_str!("../sztp-server.toml.example");
+        assert_eq!(Config::from_toml(example).unwrap(), Config::default());
+        let written = toml::Table::try_from(Config::default()).unwrap();
+        let mut keys: Vec<&str> = written.keys().map(String::as_str).collect();
+        for table in written.values().filter_map(toml::Value::as_table) {
+            keys.extend(table.keys().map(String::as_str));
+        }
+        for key in keys {
+            let line = |line: &str| line.trim_start_matches(['#', ' ', '[']).starts_with(key);
+            assert!(example.lines().any(line), "{key}");
+        }
+    }
+
+    #[test]
     fn unknown_key_names_the_nearest() {
         let error = Config::from_toml("[limits]\nmax_body_byte = 3\n").unwrap_err();
         assert_eq!(
