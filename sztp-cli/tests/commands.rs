@@ -180,6 +180,36 @@ fn vouchers_that_do_not_hold() {
 }
 
 #[test]
+fn a_known_deviation_passes_only_when_asked_for_and_is_said() {
+    let bench = Workbench::new();
+    bench.issue("", "voucher.vcj").ok();
+    // ecdsa-with-SHA256 becomes id-ecPublicKey in the SignerInfo, where it is used last.
+    let (wanted, instead) = (
+        [0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2].as_slice(),
+        [0x06, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1].as_slice(),
+    );
+    let octets = bench.read("voucher.vcj");
+    let mut left = octets
+        .windows(wanted.len())
+        .filter(|window| *window == wanted)
+        .count();
+    let changed = rebuilt(&octets, &mut |value| {
+        left -= usize::from(value == wanted);
+        (value == wanted && left == 0).then(|| instead.to_vec())
+    });
+    assert_eq!(changed.len(), octets.len() - 1);
+    bench.write("voucher.vcj", changed);
+    bench
+        .run(&format!("{VERIFY} {LATER}"))
+        .refused("cms.unsupported-algorithm");
+    let ran = bench.run(&format!("{VERIFY} {LATER} --lenient")).ok();
+    assert!(
+        ran.out.contains("noted") && ran.out.contains("id-ecPublicKey"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn files_are_told_apart_by_content() {
     use base64::Engine as _;
     let bench = Workbench::new();
@@ -702,6 +732,43 @@ fn completions_and_manual_pages() {
     assert!(page.contains("trust\\-anchor"), "{page}");
     bench.write("file", "x");
     bench.run("man file").refused("file.unwritable");
+}
+
+/// DER with some of its values replaced, and the lengths around them.
+fn rebuilt(der: &[u8], replace: &mut impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = der;
+    while let [tag, first, ..] = *rest {
+        let long = usize::from(first & 0x7f) * usize::from(first >> 7);
+        let length = if long == 0 {
+            usize::from(first)
+        } else {
+            rest[2..2 + long]
+                .iter()
+                .fold(0, |length, octet| length << 8 | usize::from(*octet))
+        };
+        let (value, tail) = rest.split_at(2 + long + length);
+        rest = tail;
+        if let Some(instead) = replace(value) {
+            out.extend(instead);
+        } else if tag & 0x20 == 0 {
+            out.extend(value);
+        } else {
+            let body = rebuilt(&value[2 + long..], replace);
+            let octets = body.len().to_be_bytes();
+            let short = octets
+                .iter()
+                .position(|octet| *octet != 0)
+                .unwrap_or(octets.len() - 1);
+            out.push(tag);
+            if body.len() >= 0x80 {
+                out.push(0x80 + u8::try_from(octets.len() - short).expect("at most eight"));
+            }
+            out.extend(&octets[short..]);
+            out.extend(body);
+        }
+    }
+    out
 }
 
 #[cfg(unix)]
