@@ -62,6 +62,12 @@ pub enum ServerError {
         /// What it says.
         reason: String,
     },
+    /// Another server runs on the same data directory.
+    #[error("another server is using {}", path.display())]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// What a process needs of the operating system: threads, signals.
     #[error("the operating system refuses: {reason}")]
     Process {
@@ -95,6 +101,7 @@ impl ServerError {
             Self::KeyMismatch { .. } => "server.key-mismatch",
             Self::Owner(inner) => inner.code(),
             Self::Tls { .. } => "server.tls",
+            Self::InUse { .. } => "server.in-use",
             Self::Process { .. } => "server.process",
             Self::Lab(inner) => inner.code(),
             Self::Store(inner) => inner.code(),
@@ -109,6 +116,7 @@ impl ServerError {
             Self::Listen { .. } => {
                 Some("another program may be using it; set device_listen or admin_listen")
             }
+            Self::InUse { .. } => Some("stop it, or set data_dir to another directory"),
             Self::Store(StoreError::NewerSchema { .. }) => {
                 Some("run the version of sztp-server that wrote the database, or a later one")
             }

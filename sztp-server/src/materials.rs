@@ -53,10 +53,20 @@ impl Materials {
         now: UnixTime,
     ) -> Result<(Self, Vec<Notice>), ServerError> {
         let mut notices = Vec::new();
+        let host = match &config.public_url {
+            Some(url) => split_public_url(url)?.0,
+            None => {
+                notices.push(Notice::NotForProduction(
+                    "devices are told to come to `localhost`; set public_url".to_owned(),
+                ));
+                "localhost".to_owned()
+            }
+        };
         let mut lab = LabSource {
             directory: config.data_dir.join("lab"),
             lab,
             pki: None,
+            host: host.clone(),
             now,
         };
         let (tls_chain, tls_key, tls_anchors) = tls(config, &mut lab, &mut notices)?;
@@ -89,10 +99,6 @@ impl Materials {
         let tls_end = &tls_chain[0];
         look_at_certificate("TLS certificate", tls_end, now, &mut notices);
         look_at_certificate("owner certificate", &owner_chain[0], now, &mut notices);
-        let host = match &config.public_url {
-            Some(url) => split_public_url(url)?.0,
-            None => "localhost".to_owned(),
-        };
         if !certificate_names_host(tls_end, &host) {
             notices.push(Notice::NotForProduction(format!(
                 "the TLS certificate does not name `{host}`, by which devices are sent here; \
@@ -190,6 +196,8 @@ struct LabSource {
     directory: PathBuf,
     lab: Lab,
     pki: Option<LabPki>,
+    /// What its server certificate names, beside this machine.
+    host: String,
     now: UnixTime,
 }
 
@@ -201,9 +209,13 @@ impl LabSource {
         let pki = if self.directory.exists() {
             LabPki::load(&self.directory)?
         } else {
-            let pki = LabPki::generate(&LabOptions::new(self.now))?;
+            let options = LabOptions {
+                server_names: vec![self.host.clone()],
+                ..LabOptions::new(self.now)
+            };
+            let pki = LabPki::generate(&options)?;
             if self.lab == Lab::Make {
-                pki.write(&self.directory)?;
+                self.keep(&pki)?;
                 notices.push(Notice::Made(format!(
                     "a lab PKI (vendor, owner, server) in {}",
                     self.directory.display()
@@ -212,6 +224,22 @@ impl LabSource {
             pki
         };
         Ok(self.pki.insert(pki).clone())
+    }
+}
+
+impl LabSource {
+    /// All of it appears at once, or nothing.
+    fn keep(&self, pki: &LabPki) -> Result<(), ServerError> {
+        let unfinished = self.directory.with_extension("unfinished");
+        let failed = |error: std::io::Error| ServerError::File {
+            path: unfinished.clone(),
+            reason: error.to_string(),
+        };
+        if unfinished.exists() {
+            std::fs::remove_dir_all(&unfinished).map_err(failed)?;
+        }
+        pki.write(&unfinished)?;
+        std::fs::rename(&unfinished, &self.directory).map_err(failed)
     }
 }
 

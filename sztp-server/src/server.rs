@@ -30,6 +30,7 @@ pub struct Server {
     notices: Vec<Notice>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    _lock: data_dir::Lock,
 }
 
 /// Something the operator should know about a server that has started.
@@ -62,7 +63,12 @@ impl Server {
         config.check()?;
         let prepared = config.clone();
         let prepared = tokio::task::spawn_blocking(move || prepare(&prepared));
-        let (materials, mut notices, store) = joined(prepared.await)?;
+        let Prepared {
+            materials,
+            mut notices,
+            store,
+            lock,
+        } = joined(prepared.await)?;
         let devices = Listener::bind(config.device_listen, &config.limits).await?;
         let operators = Listener::bind(config.admin_listen, &config.limits).await?;
         let (device_addr, admin_addr) = (devices.address(), operators.address());
@@ -77,11 +83,8 @@ impl Server {
             },
         };
         data_dir::first_token(&config.data_dir, &store, &mut notices).await?;
-        notices.push(Notice::Next(data_dir::next_command(
-            &config.data_dir,
-            admin_addr,
-            &config,
-        )));
+        let next = data_dir::next_commands(&config.data_dir, admin_addr, &config);
+        notices.extend(next.map(Notice::Next));
         let public_url = public.url();
         let service = Service::new(
             Box::new(store),
@@ -109,6 +112,7 @@ impl Server {
             notices,
             stop,
             tasks,
+            _lock: lock,
         })
     }
 
@@ -169,19 +173,33 @@ impl Server {
     }
 }
 
+/// What is there before a port is opened.
+struct Prepared {
+    materials: Materials,
+    notices: Vec<Notice>,
+    store: SqliteStore,
+    lock: data_dir::Lock,
+}
+
 /// What blocks: directories, keys, the database.
-fn prepare(config: &Config) -> Result<(Materials, Vec<Notice>, SqliteStore), ServerError> {
+fn prepare(config: &Config) -> Result<Prepared, ServerError> {
+    let directory = &config.data_dir;
     let mut notices = Vec::new();
-    if data_dir::make(&config.data_dir)? {
-        notices.push(Notice::Made(format!(
-            "the data directory {}",
-            config.data_dir.display()
-        )));
+    if data_dir::make(directory)? {
+        let made = format!("the data directory {}", directory.display());
+        notices.push(Notice::Made(made));
     }
+    let lock = data_dir::lock(directory)?;
+    data_dir::clean(directory)?;
     let (materials, more) = Materials::load(config, Lab::Make, now())?;
     notices.extend(more);
-    let store = SqliteStore::open(&data_dir::database(&config.data_dir)?)?;
-    Ok((materials, notices, store))
+    let store = SqliteStore::open(&data_dir::database(directory)?)?;
+    Ok(Prepared {
+        materials,
+        notices,
+        store,
+        lock,
+    })
 }
 
 /// Gives up on devices from which no word comes.

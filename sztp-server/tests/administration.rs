@@ -204,6 +204,37 @@ fn two_servers_in_one_process() {
 }
 
 #[test]
+fn the_commands_to_type_next_work_as_they_are_printed() {
+    let rig = Rig::start();
+    for notice in rig.server().notices() {
+        let sztp_server::Notice::Next(command) = notice else {
+            continue;
+        };
+        let output = Command::new("sh")
+            .args([
+                "-c",
+                &command.replacen("curl", "curl -sS --fail-with-body", 1),
+            ])
+            .output()
+            .expect("a shell");
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{command}: {answer}");
+        assert!(answer.contains("AX7-00042"), "{command}: {answer}");
+    }
+    assert_eq!(rig.state("AX7-00042"), "Unprovisioned");
+}
+
+#[test]
+fn one_server_at_a_time_in_a_data_directory() {
+    let rig = Rig::start();
+    let second = rig
+        .runtime
+        .block_on(Server::start(Config::loopback(rig.path("data"))));
+    let error = second.expect_err("the directory is taken");
+    assert_eq!(error.code(), "server.in-use");
+}
+
+#[test]
 fn check_says_what_is_wrong_and_makes_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let check = |config: &str| {

@@ -78,7 +78,11 @@ pub(super) async fn call(
 
 /// LEDGER: 8572-4.4-01
 fn operation(name: &str, device: &mut DeviceIdentity) -> Result<Operation, Refused> {
-    match name {
+    let decoded = name.replace("%3A", ":").replace("%3a", ":");
+    if decoded != name {
+        device.note("the colon in the operation's name was percent-encoded");
+    }
+    match decoded.as_str() {
         "ietf-sztp-bootstrap-server:get-bootstrapping-data" => Ok(Operation::GetBootstrappingData),
         "ietf-sztp-bootstrap-server:report-progress" => Ok(Operation::ReportProgress),
         "ietf-sztp-bootstrap-server:get-bootstrap-data" => {

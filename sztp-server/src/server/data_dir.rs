@@ -17,9 +17,13 @@ use crate::{Config, ServerError};
 pub(super) fn make(directory: &Path) -> Result<bool, ServerError> {
     let made = !directory.exists();
     make_private(directory)?;
+    make_private(&images(directory))?;
+    Ok(made)
+}
+
+/// Removes what uploads left that were under way when the server last ended.
+pub(super) fn clean(directory: &Path) -> Result<(), ServerError> {
     let images = images(directory);
-    make_private(&images)?;
-    // Uploads that were under way when the server last ended.
     let entries = fs::read_dir(&images).map_err(|error| file_error(&images, &error))?;
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(".upload-") {
@@ -27,7 +31,26 @@ pub(super) fn make(directory: &Path) -> Result<bool, ServerError> {
             fs::remove_file(&path).map_err(|error| file_error(&path, &error))?;
         }
     }
-    Ok(made)
+    Ok(())
+}
+
+/// Held for as long as the server runs; the system lets go of it if the process ends otherwise.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: fs::File,
+}
+
+/// Sees to it that one server at a time uses the directory.
+pub(super) fn lock(directory: &Path) -> Result<Lock, ServerError> {
+    let path = directory.join("lock");
+    let mut options = fs::OpenOptions::new();
+    let opened = options.create(true).truncate(false).write(true).open(&path);
+    let file = opened.map_err(|error| file_error(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(fs::TryLockError::WouldBlock) => Err(ServerError::InUse { path }),
+        Err(fs::TryLockError::Error(error)) => Err(file_error(&path, &error)),
+    }
 }
 
 pub(super) fn images(directory: &Path) -> PathBuf {
@@ -77,19 +100,20 @@ pub(super) async fn first_token(
     Ok(())
 }
 
-/// Lists the devices.
-pub(super) fn next_command(directory: &Path, admin: SocketAddr, config: &Config) -> String {
+/// Adding a first device, and looking at all of them.
+pub(super) fn next_commands(directory: &Path, admin: SocketAddr, config: &Config) -> [String; 2] {
     let lab = directory.join("lab/server/tls-ca.crt");
     let anchor = match (&config.tls.trust_anchor, &config.tls.certificate) {
         (Some(path), _) | (None, Some(path)) => path.display().to_string(),
         (None, None) => lab.display().to_string(),
     };
-    format!(
+    let devices = format!(
         "curl --cacert {anchor} -H \"Authorization: Bearer $(cat {})\" \
          https://localhost:{}/api/v1/devices",
         token_file(directory).display(),
         admin.port(),
-    )
+    );
+    [format!("{devices} -d '{FIRST_DEVICE}'"), devices]
 }
 
 fn token_file(directory: &Path) -> PathBuf {
@@ -122,3 +146,8 @@ fn file_error(path: &Path, error: &std::io::Error) -> ServerError {
         reason: error.to_string(),
     }
 }
+
+const FIRST_DEVICE: &str = concat!(
+    r#"{"serial_number":"AX7-00042","answer":{"kind":"onboarding","#,
+    r#""configuration":{"text":"hostname edge-42"},"configuration_handling":"merge"}}"#
+);
