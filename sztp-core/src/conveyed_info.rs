@@ -434,7 +434,12 @@ fn is_host(address: &str) -> bool {
         // RFC 6991 §4: letters and digits.
         return zone.is_none_or(|zone| !zone.is_empty() && zone.chars().all(char::is_alphanumeric));
     }
-    let name = address.strip_suffix('.').unwrap_or(address);
+    is_domain_name(address)
+}
+
+/// `inet:domain-name` (RFC 6991 §4), without its form for the root.
+pub(crate) fn is_domain_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

@@ -14,6 +14,7 @@ pub mod client;
 pub mod conveyed_info;
 pub mod csr;
 pub mod device;
+pub mod dhcp;
 pub mod lifecycle;
 pub mod restconf;
 pub mod rpc;
