@@ -378,13 +378,11 @@ fn shared(name: &str) -> Option<Vec<u8>> {
         std::path::PathBuf::from,
     );
     let path = folder.join("conformance/examples").join(name);
-    match std::fs::read(&path) {
-        Ok(octets) => Some(octets),
-        Err(_) => {
-            eprintln!("NOT TESTED: {} is absent", path.display());
-            None
-        }
+    let octets = std::fs::read(&path).ok();
+    if octets.is_none() {
+        eprintln!("NOT TESTED: {} is absent", path.display());
     }
+    octets
 }
 
 #[test]

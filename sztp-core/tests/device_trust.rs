@@ -38,7 +38,7 @@ fn kinds(outcome: &Outcome) -> Vec<FailureKind> {
 fn refused(data: &GetBootstrappingDataOutput, expected: &ArtifactError) {
     let (pair, outcome) = run(data, not_trusting(HOST));
     let expected_kind = FailureKind::Artifacts(expected.clone());
-    assert_eq!(kinds(&outcome), [expected_kind.clone()]);
+    assert_eq!(kinds(&outcome), std::slice::from_ref(&expected_kind));
     assert!(pair.effects().is_empty(), "{:?}", pair.effects());
     assert_eq!(pair.server(HOST).told(), []);
 

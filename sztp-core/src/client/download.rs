@@ -87,22 +87,24 @@ enum Broken {
 impl<P: FnMut(u64, Option<u64>) + Send> Download<'_, P> {
     async fn go_on_to_the_end(&mut self) -> Result<(), Fault> {
         let mut in_vain = 0;
+        let mut furthest = 0;
         loop {
-            let before = self.received;
             let fault = match self.attempt().await {
                 Ok(()) => return Ok(()),
                 Err(Broken::Final(fault)) => return Err(fault),
                 Err(Broken::Interrupted(fault)) => fault,
             };
             // Nothing to go on from: the next URI is as good.
-            if self.received == 0 && before == 0 {
+            if self.received == 0 && furthest == 0 {
                 return Err(fault);
             }
-            in_vain = if self.received > before {
+            // What a new beginning brings again is no progress.
+            in_vain = if self.received > furthest {
                 0
             } else {
                 in_vain + 1
             };
+            furthest = furthest.max(self.received);
             if in_vain > self.client.settings.max_resumptions {
                 return Err(Fault::Interrupted(fault.to_string()));
             }
