@@ -77,7 +77,7 @@ impl Connection {
                 let handshake = TlsConnector::from(std::sync::Arc::new(config)).connect(name, tcp);
                 let tls = within("the TLS handshake", settings.handshake_timeout, handshake)
                     .await?
-                    .map_err(|error| Fault::Tls(address, explain(&error)))?;
+                    .map_err(|error| Fault::Tls(address, explain_tls(&error)))?;
                 Self::speak(tls, authority).await
             }
         }
@@ -198,6 +198,23 @@ pub(super) async fn addresses_of(
         return Err(no_address("the name is known and has none".to_owned()));
     }
     Ok(found)
+}
+
+/// What was wrong in a handshake, in our own words where it is we who refused the certificate.
+fn explain_tls(error: &std::io::Error) -> String {
+    use rustls::{CertificateError, Error};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let Some(Error::InvalidCertificate(why)) = inner else {
+        return explain(error);
+    };
+    let why = match why {
+        CertificateError::Other(inner) => inner.0.to_string(),
+        CertificateError::NotValidForName => "it is for another host".to_owned(),
+        CertificateError::Expired => "it has expired".to_owned(),
+        CertificateError::NotValidYet => "it is not valid yet".to_owned(),
+        other => other.to_string(),
+    };
+    format!("the server's certificate is refused: {why}")
 }
 
 pub(super) async fn within<T>(
