@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sztp_server::{Config, Server, ServerError};
+use sztp_server::{Config, Notice, Server, ServerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -82,6 +82,13 @@ async fn serve(config: Config) -> Result<(), ServerError> {
     println!("operators connect to {}", server.admin_addr());
     for notice in server.notices() {
         println!("{notice}");
+        // On a terminal only: elsewhere it would end up in a log.
+        if let Notice::MadeToken(file) = notice
+            && std::io::stdout().is_terminal()
+            && let Ok(token) = std::fs::read_to_string(file)
+        {
+            println!("      {}", token.trim());
+        }
     }
     loop {
         tokio::select! {

@@ -53,14 +53,13 @@ impl Materials {
         now: UnixTime,
     ) -> Result<(Self, Vec<Notice>), ServerError> {
         let mut notices = Vec::new();
-        let host = match &config.public_url {
-            Some(url) => split_public_url(url)?.0,
-            None => {
-                notices.push(Notice::NotForProduction(
-                    "devices are told to come to `localhost`; set public_url".to_owned(),
-                ));
-                "localhost".to_owned()
-            }
+        let host = if let Some(url) = &config.public_url {
+            split_public_url(url)?.0
+        } else {
+            notices.push(Notice::NotForProduction(
+                "devices are told to come to `localhost`; set public_url".to_owned(),
+            ));
+            "localhost".to_owned()
         };
         let mut lab = LabSource {
             directory: config.data_dir.join("lab"),

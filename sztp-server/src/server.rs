@@ -4,6 +4,7 @@ mod data_dir;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -39,6 +40,8 @@ pub struct Server {
 pub enum Notice {
     /// Made at this start.
     Made(String),
+    /// The first token of the admin API was made, and is in this file.
+    MadeToken(PathBuf),
     /// Not fit for production.
     NotForProduction(String),
     /// A command to type next.
@@ -49,6 +52,9 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Made(text) => write!(f, "made: {text}"),
+            Self::MadeToken(file) => {
+                write!(f, "made: a token for the admin API in {}", file.display())
+            }
             Self::NotForProduction(text) => write!(f, "not for production: {text}"),
             Self::Next(text) => write!(f, "next: {text}"),
         }

@@ -4,6 +4,7 @@
 //! that says so, so that no two requests can both see the state before. What a call has answered
 //! is on disk: it survives the end of the process and of the machine.
 
+mod devices;
 mod schema;
 mod sqlite;
 mod writer;

@@ -395,3 +395,22 @@ fn vouchers_and_artifacts_are_judged_when_they_arrive() {
     );
     device.trusted(output);
 }
+
+#[test]
+fn a_voucher_that_has_run_out_is_not_handed_on() {
+    let rig = Rig::start();
+    let short = voucher(&rig.lab, SERIAL, Some(now().plus_secs(2)));
+    rig.add(&with(
+        harness::small_device(SERIAL),
+        &json!({"voucher": short}),
+    ));
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let refused = Device(&rig).ask(JSON, UNTRUSTING);
+    assert_eq!(
+        (refused.status, refused.error_tag().as_str()),
+        (500, "operation-failed")
+    );
+    assert_eq!(rig.state(SERIAL), "ProvisioningError");
+    let event = rig.last_event(SERIAL);
+    assert!(event.starts_with("refused: voucher.expired"), "{event}");
+}

@@ -93,10 +93,7 @@ pub(super) async fn first_token(
     // another. No request is answered yet.
     write(&token).map_err(|error| file_error(&path, &error))?;
     store.add_token("admin", token_hash(&token), now()).await?;
-    notices.push(Notice::Made(format!(
-        "a token for the admin API in {}",
-        path.display()
-    )));
+    notices.push(Notice::MadeToken(path));
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use sztp_core::lifecycle::{self, Event, Policy};
 use sztp_core::rpc::{GetBootstrappingDataInput, GetBootstrappingDataOutput, ReportingLevel};
 use sztp_voucher::yang::Encoding;
 
-use super::check::Presigned;
+use super::check::{Presigned, check_expiry};
 use super::{DeviceIdentity, Service, now, render};
 use crate::ServiceError;
 use crate::materials::Materials;
@@ -125,6 +125,7 @@ impl Service {
         let is_onboarding = matches!(info, ConveyedInfo::Onboarding(_));
         let materials = self.materials();
         if let Some(voucher) = &spec.voucher {
+            check_expiry(&materials, &stored.device.serial_number, &voucher.0, now())?;
             // LEDGER: 8572-9.6-05, 8572-B-01
             if untrusting
                 && is_onboarding

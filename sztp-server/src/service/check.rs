@@ -7,7 +7,7 @@ use sztp_core::artifacts::{
 };
 use sztp_core::conveyed_info::{ConveyedInfo, OnboardingInformation};
 use sztp_voucher::yang::Encoding;
-use sztp_voucher::{Profile, SignedVoucher, VoucherContext};
+use sztp_voucher::{Profile, SignedVoucher, VoucherContext, VoucherError};
 
 use super::answer::sign;
 use super::{Service, now, render};
@@ -93,6 +93,29 @@ fn judge(
         authenticate(&data, anchors, serial_number, now, &mut notes)?;
     }
     Ok(notes)
+}
+
+/// Whether a voucher that was good when it arrived has run out since. Only one that says so is
+/// judged again.
+pub(super) fn check_expiry(
+    materials: &Materials,
+    serial_number: &str,
+    voucher: &[u8],
+    now: UnixTime,
+) -> Result<(), ServiceError> {
+    let refused = |error: VoucherError| ServiceError::Artifacts(error.into());
+    let Some(anchors) = &materials.voucher_anchors else {
+        return Ok(());
+    };
+    let voucher = SignedVoucher::parse(voucher, Profile::Rfc8366bis).map_err(refused)?;
+    if voucher.unverified().expires_on.is_none_or(|at| at >= now) {
+        return Ok(());
+    }
+    let context = VoucherContext {
+        serial_number: Some(serial_number),
+        ..VoucherContext::new(anchors, WallClock::Trusted(now))
+    };
+    voucher.verify(&context).map(drop).map_err(refused)
 }
 
 /// As the device will do it, the nonce aside, which only it knows.

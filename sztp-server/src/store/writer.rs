@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::StoreError;
 
 /// Does its work, and answers once it is known whether that was committed.
-type Job = Box<dyn FnOnce(&Connection) -> Reply + Send>;
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Reply + Send>;
 type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let result = in_savepoint(connection, work);
+            let result = connection.and_then(|connection| in_savepoint(connection, work));
             Box::new(move |committed| {
                 let _ = answer.send(committed.and(result));
             })
@@ -65,12 +65,18 @@ fn commit_batch(
     queue: &mut mpsc::Receiver<Job>,
     replies: &mut Vec<Reply>,
 ) -> Result<(), StoreError> {
-    // An error here drops the job, and with it the channel that its caller waits on.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    replies.push(first(&transaction));
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => transaction,
+        Err(error) => {
+            let error = StoreError::from(error);
+            replies.push(first(Err(error.clone())));
+            return Err(error);
+        }
+    };
+    replies.push(first(Ok(&transaction)));
     while replies.len() < BATCH {
         let Ok(job) = queue.try_recv() else { break };
-        replies.push(job(&transaction));
+        replies.push(job(Ok(&transaction)));
     }
     Ok(transaction.commit()?)
 }
