@@ -272,6 +272,8 @@ async fn the_observer_sees_it_all() {
         &outcome,
         Outcome::Failed(failures) if matches!(failures[0].kind, FailureKind::Onboarding { .. })
     ));
+    // How long connections took is another matter.
+    lines.retain(|line| !line.starts_with("Connected") && !line.starts_with("Discovered"));
     assert_eq!(
         lines,
         [

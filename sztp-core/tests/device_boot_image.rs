@@ -243,3 +243,17 @@ fn nor_when_the_reboot_ends_the_process() {
     };
     bootstrapped(&pair.run(up));
 }
+
+#[test]
+fn nor_one_image_after_the_other_without_end() {
+    // LEDGER: 8572-5.6-26
+    let mut pair = pair(image(), ReportingLevel::Minimal);
+    pair.images.insert(FIRST, IMAGE.to_vec());
+    pair.after_reboot = Some(running("2.0"));
+    let with = |count: u8| DeviceConfig {
+        installed_images: (0..count).map(|n| [n; 32]).collect(),
+        ..trusting(HOST)
+    };
+    bootstrapped(&pair.run(with(7)));
+    assert_eq!(codes(&pair.run(with(8))), ["device.onboarding"]);
+}

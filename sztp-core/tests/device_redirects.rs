@@ -3,6 +3,7 @@
 mod pair;
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use pair::{
     Pair, Reply, Server, at, bootstrapped, codes, not_trusting, onboarding, redirect, trusting,
@@ -319,7 +320,7 @@ fn ten_redirects_are_followed_and_the_eleventh_is_not() {
 #[test]
 fn the_contacts_in_all_are_limited() {
     // LEDGER: 8572-5.3-14
-    let count = Cell::new(0);
+    let count = Rc::new(Cell::new(0));
     let many = move || {
         let names: Vec<String> = (0..1000)
             .map(|n| {
@@ -330,9 +331,19 @@ fn the_contacts_in_all_are_limited() {
         let servers: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
         redirect(&servers)
     };
-    let mut pair = Pair::new([Server::new(FIRST, move |_| Reply::Data(plain(&many())))]);
+    let hostile = || {
+        let many = many.clone();
+        Server::new(FIRST, move |_| Reply::Data(plain(&many())))
+    };
+    let mut pair = Pair::new([hostile()]);
     let outcome = pair.run(not_trusting(FIRST));
     assert_eq!(pair.contacted().len(), 50);
     // The list of failures does not grow beyond it either.
     assert!(codes(&outcome).len() <= 51, "{}", codes(&outcome).len());
+
+    // What the device itself knows is tried all the same.
+    let mut pair = Pair::new([hostile(), signed_onboarding(SECOND)]);
+    let mut config = not_trusting(FIRST);
+    config.servers.extend(trusting(SECOND).servers);
+    assert_eq!(bootstrapped(&pair.run(config)).0, SECOND);
 }

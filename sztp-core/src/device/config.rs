@@ -36,7 +36,8 @@ pub struct DeviceConfig {
     pub ssh_host_keys: Vec<SshHostKey>,
     /// Redirects within redirects that are followed (RFC 8572 §5.3: at most ten).
     pub max_redirect_depth: usize,
-    /// Servers contacted in all before giving up.
+    /// Servers contacted because of one entry of `servers`, itself included: a hostile one cannot
+    /// keep the device from the next entry for long.
     pub max_contacts: usize,
     /// SHA-256 of the images that were installed since bootstrapping began. Reboots keep this list
     /// (see [`Device::installed_images`](super::Device::installed_images)): an image that is asked

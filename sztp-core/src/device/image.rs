@@ -27,6 +27,9 @@ impl Device {
             Some(hash) if self.config.installed_images.contains(&hash) => {
                 Some("this image was installed before, and it is not what runs")
             }
+            Some(_) if self.config.installed_images.len() >= MAX_IMAGES => {
+                Some("too many images were installed one after the other")
+            }
             Some(_) => None,
         };
         let initiated = self.report(ProgressType::BootImageInitiated, None);
@@ -101,3 +104,6 @@ impl Device {
         verification.hash_value.as_slice().try_into().ok()
     }
 }
+
+/// Images installed in one bootstrap: enough for a way over intermediate releases.
+const MAX_IMAGES: usize = 8;

@@ -41,7 +41,7 @@ pub struct Device {
     candidates: Vec<Candidate>,
     /// Servers tried since the last boot, so that redirects in a circle end.
     visited: Vec<Endpoint>,
-    /// Servers tried in all.
+    /// Servers tried since the last one that the configuration names.
     contacts: usize,
     contact: Option<Contact>,
     info: OnboardingInformation,
@@ -176,7 +176,7 @@ impl Device {
         self.config.clock_floor
     }
 
-    /// After a reboot as at the first time (RFC 8572 §5.6); only the contacts go on counting.
+    /// After a reboot as at the first time (RFC 8572 §5.6).
     fn start(&mut self) {
         self.candidates = self
             .config

@@ -38,6 +38,9 @@ impl Device {
         let Some(Candidate { endpoint, depth }) = self.candidates.pop() else {
             return Some(Output::Done(Outcome::Failed(self.failures.clone())));
         };
+        if depth == 0 {
+            self.contacts = 0;
+        }
         let tried = self.visited.iter().any(|other| other.is_same(&endpoint));
         self.contact = Some(Contact {
             endpoint: endpoint.clone(),
@@ -50,7 +53,7 @@ impl Device {
         if tried {
             self.note_failure(FailureKind::Redirect("this server was tried before"));
         } else if self.contacts >= self.config.max_contacts {
-            self.candidates.clear();
+            self.candidates.retain(|candidate| candidate.depth == 0);
             self.note_failure(FailureKind::Redirect("too many servers were contacted"));
         } else {
             self.visited.push(endpoint);
