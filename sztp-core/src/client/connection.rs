@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use sztp_cms::{ServerTrust, ServerVerifier, client_config};
+use sztp_cms::{ServerTrust, ServerVerifier, client_config_speaking};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -70,7 +70,8 @@ impl Connection {
                     .identity
                     .as_ref()
                     .map(|identity| (identity.chain.as_slice(), &identity.key));
-                let config = client_config(ServerVerifier::new(trust), identity)
+                let verifier = ServerVerifier::new(trust);
+                let config = client_config_speaking(settings.tls_versions, verifier, identity)
                     .map_err(|error| Fault::Tls(address, explain(&error)))?;
                 let name = ServerName::try_from(bare.to_owned())
                     .unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));

@@ -1,6 +1,9 @@
 //! What a driver is doing, for a log or a live table.
 
-use crate::device::{Endpoint, Outcome, Output, ScriptStage};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::device::{Endpoint, Input, Outcome, Output, ScriptStage};
 use crate::rpc::ProgressType;
 
 /// Something that a driver does or that came of it.
@@ -20,6 +23,18 @@ pub enum Activity<'a> {
     Asking,
     /// Tells the server this; servers that are not trusted are told nothing.
     Reporting(ProgressType),
+    /// A new connection was made for what was asked or reported; told once that has an answer.
+    Connected {
+        /// To this address of the server.
+        address: SocketAddr,
+        /// For TCP and TLS.
+        took: Duration,
+    },
+    /// The server was asked for its API root over the new connection.
+    Discovered {
+        /// For question and answer.
+        took: Duration,
+    },
     /// The server acknowledged this report.
     Reported(ProgressType),
     /// The server answered, to a report otherwise than with 204.
@@ -81,6 +96,20 @@ impl<'a> Activity<'a> {
             Output::CheckReady => Self::CheckingReady,
             Output::Rollback => Self::RollingBack,
             Output::Done(outcome) => Self::Ended(outcome),
+        }
+    }
+
+    pub(super) fn of_answer(input: &'a Input, progress: Option<ProgressType>) -> Option<Self> {
+        match (input, progress) {
+            (Input::Response { status: 204, .. }, Some(progress_type)) => {
+                Some(Self::Reported(progress_type))
+            }
+            (Input::Response { status, .. }, _) => Some(Self::Answered {
+                status: *status,
+                progress,
+            }),
+            (Input::Failed { reason }, _) => Some(Self::Unreachable { reason, progress }),
+            _ => None,
         }
     }
 }

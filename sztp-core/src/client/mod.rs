@@ -9,6 +9,7 @@
 //! server, an HTTP redirect is neither.
 
 mod connection;
+mod deviation;
 mod download;
 mod event;
 mod fault;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use sztp_cms::{Certificate, SigningKey, WallClock};
 
 use self::download::{Downloaded, download};
+pub use self::deviation::Deviation;
 pub use self::event::{Activity, Event};
 pub use self::platform::{Platform, Reboot};
 use self::server::Servers;
@@ -50,22 +52,33 @@ impl fmt::Debug for Identity {
 #[derive(Clone)]
 pub struct Client {
     identity: Option<Identity>,
-    settings: Settings,
+    settings: Arc<Settings>,
     clock: Arc<dyn Fn() -> WallClock + Send + Sync>,
+    deviation: Option<Arc<dyn Deviation>>,
 }
 
 impl Client {
     /// A client with an identity, if the device has one, limits, and a clock that is asked whenever
-    /// a certificate or a voucher is judged.
+    /// a certificate or a voucher is judged. Clients of many devices can share one [`Settings`].
     pub fn new(
         identity: Option<Identity>,
-        settings: Settings,
+        settings: impl Into<Arc<Settings>>,
         clock: impl Fn() -> WallClock + Send + Sync + 'static,
     ) -> Self {
         Self {
             identity,
-            settings,
+            settings: settings.into(),
             clock: Arc::new(clock),
+            deviation: None,
+        }
+    }
+
+    /// A client that differs from the RFCs on the wire.
+    #[must_use]
+    pub fn deviating(self, deviation: Arc<dyn Deviation>) -> Self {
+        Self {
+            deviation: Some(deviation),
+            ..self
         }
     }
 
@@ -109,17 +122,18 @@ impl Client {
                         any_address: progress.is_none(),
                     };
                     let input = servers.post(&server, post).await;
-                    tell(match (&input, progress) {
-                        (Input::Response { status: 204, .. }, Some(progress_type)) => {
-                            Activity::Reported(progress_type)
+                    for connected in servers.take_connected() {
+                        tell(Activity::Connected {
+                            address: connected.address,
+                            took: connected.took,
+                        });
+                        if let Some(took) = connected.discovery_took {
+                            tell(Activity::Discovered { took });
                         }
-                        (Input::Response { status, .. }, _) => Activity::Answered {
-                            status: *status,
-                            progress,
-                        },
-                        (Input::Failed { reason }, _) => Activity::Unreachable { reason, progress },
-                        _ => continue,
-                    });
+                    }
+                    if let Some(activity) = Activity::of_answer(&input, progress) {
+                        tell(activity);
+                    }
                     input
                 }
                 Output::Fetch { uri } => {

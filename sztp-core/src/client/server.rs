@@ -2,6 +2,7 @@
 //! its name are tried, its RESTCONF API root is discovered.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -19,6 +20,14 @@ use crate::restconf::{HOST_META_MEDIA_TYPE, media_type, restconf_root};
 pub(super) struct Servers<'a> {
     client: &'a Client,
     open: Option<Open>,
+    connected: Vec<Connected>,
+}
+
+/// A connection that was made, and how long that took.
+pub(super) struct Connected {
+    pub(super) address: SocketAddr,
+    pub(super) took: Duration,
+    pub(super) discovery_took: Option<Duration>,
 }
 
 /// A connection and what it leads to.
@@ -40,7 +49,16 @@ pub(super) struct Post {
 
 impl<'a> Servers<'a> {
     pub(super) fn new(client: &'a Client) -> Self {
-        Self { client, open: None }
+        Self {
+            client,
+            open: None,
+            connected: Vec::new(),
+        }
+    }
+
+    /// The connections that were made since this was asked last.
+    pub(super) fn take_connected(&mut self) -> Vec<Connected> {
+        std::mem::take(&mut self.connected)
     }
 
     pub(super) fn disconnect(&mut self) {
@@ -48,7 +66,7 @@ impl<'a> Servers<'a> {
     }
 
     pub(super) async fn post(&mut self, endpoint: &Endpoint, post: Post) -> Input {
-        match self.post_to_any(endpoint, &post).await {
+        let mut input = match self.post_to_any(endpoint, &post).await {
             Ok(answer) => Input::Response {
                 status: answer.status.as_u16(),
                 content_type: answer
@@ -60,7 +78,11 @@ impl<'a> Servers<'a> {
             Err(fault) => Input::Failed {
                 reason: fault.to_string(),
             },
+        };
+        if let Some(deviation) = &self.client.deviation {
+            deviation.change_answer(post.operation, &mut input);
         }
+        input
     }
 
     /// Tries the address that answered last, then all others (RFC 8572 §5.5).
@@ -134,21 +156,31 @@ impl<'a> Servers<'a> {
 
     async fn exchange(&self, open: &mut Open, post: &Post) -> Result<Answer, Fault> {
         let path = format!("{}/operations/{}", open.root, post.operation);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(path)
             .header(header::CONTENT_TYPE, media_type(post.encoding))
             .header(header::ACCEPT, media_type(post.encoding))
-            .body(Full::new(post.body.clone()))
+            .body(post.body.clone())
             .map_err(|_| Fault::Http("the API root cannot stand in a request".to_owned()))?;
+        let mut times = 1;
+        if let Some(deviation) = &self.client.deviation {
+            deviation.change_request(post.operation, &mut request);
+            times = deviation.times_sent(post.operation);
+        }
+        let settings = &self.client.settings;
+        for _ in 1..times {
+            let again = request.clone().map(Full::new);
+            open.connection.exchange(settings, again).await?;
+        }
         open.connection
-            .exchange(&self.client.settings, request)
+            .exchange(settings, request.map(Full::new))
             .await
     }
 
     /// Connects; a root that is not known yet is discovered.
     async fn connect(
-        &self,
+        &mut self,
         endpoint: &Endpoint,
         address: SocketAddr,
         root: Option<String>,
@@ -162,11 +194,23 @@ impl<'a> Servers<'a> {
             EndpointTrust::Provisional => ServerTrust::Provisional,
         };
         let host = &endpoint.address;
+        let begun = Instant::now();
         let mut connection = Connection::open(self.client, address, host, Some(trust())).await?;
+        let mut connected = Connected {
+            address,
+            took: begun.elapsed(),
+            discovery_took: None,
+        };
         let root = match root.or_else(|| self.client.settings.api_root.clone()) {
             Some(root) => root,
-            None => self.discover(&mut connection).await?,
+            None => {
+                let begun = Instant::now();
+                let root = self.discover(&mut connection).await?;
+                connected.discovery_took = Some(begun.elapsed());
+                root
+            }
         };
+        self.connected.push(connected);
         if !connection.is_usable().await {
             connection = Connection::open(self.client, address, host, Some(trust())).await?;
         }

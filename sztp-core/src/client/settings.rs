@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sztp_cms::TlsVersions;
+
 /// How long is waited and how much is read. Everything that comes over the network is bounded.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -31,6 +33,8 @@ pub struct Settings {
     /// The RESTCONF API root; none: discovered (RFC 8040 §3.1), and `/restconf` where a server has
     /// no discovery, as RFC 8572 does not speak of it.
     pub api_root: Option<String>,
+    /// The versions of TLS that are offered.
+    pub tls_versions: TlsVersions,
     /// Addresses of host names that are known without DNS.
     pub addresses: HashMap<String, Vec<IpAddr>>,
 }
@@ -49,6 +53,7 @@ impl Default for Settings {
             max_resumptions: 5,
             download_directory: std::env::temp_dir(),
             api_root: None,
+            tls_versions: TlsVersions::All,
             addresses: HashMap::new(),
         }
     }
