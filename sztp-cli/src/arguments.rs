@@ -120,6 +120,22 @@ pub(crate) fn server(text: &str) -> Result<(String, Option<u16>), String> {
     }
 }
 
+/// The host and the port of `https://host[:port]`, as an option has it.
+pub(crate) fn https_url(option: &str, url: &str) -> Result<(String, Option<u16>), Failure> {
+    let bad = |problem: &str| {
+        Failure::usage("usage.server-url", format!("{option} {url:?}: {problem}"))
+            .hint("https://host[:port], as in https://boot.example.net:8443")
+    };
+    if url.contains("://") && !url.starts_with("https://") {
+        return Err(bad("servers are reached by https only"));
+    }
+    let (address, port) = server(url).map_err(|problem| bad(&problem))?;
+    if address.is_empty() || address.contains(['/', '@', '?', '#']) {
+        return Err(bad("only host and port are wanted"));
+    }
+    Ok((address, port))
+}
+
 /// 64 hexadecimal digits, with or without colons.
 pub(crate) fn sha256_hex(text: &str) -> Result<[u8; 32], String> {
     let digits: Vec<u8> = text.bytes().filter(|octet| *octet != b':').collect();

@@ -21,6 +21,7 @@ use self::board::Board;
 use self::cast::{Member, cast};
 use self::network::Network;
 use crate::failure::Failure;
+use crate::live::Live;
 use crate::report::{self, Format, Report, Status, Text};
 
 /// A whole network on this machine: PKI, servers, and devices that are bootstrapped for real
@@ -56,7 +57,7 @@ impl Demo {
             network.enrol(member).await?;
         }
         let board = Board::new(&members, network.names());
-        let live = board.show();
+        let live = Live::show(board.watched());
         let mut running = JoinSet::new();
         for (index, member) in members.iter().cloned().enumerate() {
             let (network, board) = (network.clone(), board.clone());

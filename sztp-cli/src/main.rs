@@ -13,6 +13,7 @@ mod conveyed_info;
 mod demo;
 mod failure;
 mod files;
+mod live;
 mod message;
 mod owner_certificate;
 mod pki;

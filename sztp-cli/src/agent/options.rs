@@ -235,17 +235,7 @@ impl Options {
             EndpointTrust::Anchors(files::read_anchors(&self.server_ca)?)
         };
         let endpoint = |url: &String| {
-            let bad = |problem: &str| {
-                Failure::usage("usage.server-url", format!("--server {url:?}: {problem}"))
-                    .hint("https://host[:port], as in https://boot.example.net:8443")
-            };
-            if url.contains("://") && !url.starts_with("https://") {
-                return Err(bad("bootstrap servers are reached by https only"));
-            }
-            let (address, port) = arguments::server(url).map_err(|problem| bad(&problem))?;
-            if address.is_empty() || address.contains(['/', '@', '?', '#']) {
-                return Err(bad("only host and port are wanted"));
-            }
+            let (address, port) = arguments::https_url("--server", url)?;
             Ok(Endpoint {
                 address,
                 port: port.unwrap_or(443),

@@ -1,17 +1,14 @@
 //! The demo's table: what each device does, as it happens.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use sztp_core::client::{Activity, Event};
 use sztp_core::device::{EndpointTrust, ScriptStage};
 use sztp_server::model::DeviceSummary;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use super::cast::Member;
+use crate::live::Shown;
 use crate::report::printable;
 
 /// What is known of all devices; shared by those who know.
@@ -112,34 +109,12 @@ impl Board {
         text
     }
 
-    /// Shows the table on stderr until it is told to stop: redrawn on a terminal, elsewhere a line
-    /// for each change of state.
-    pub(super) fn show(&self) -> Live {
-        let board = self.clone();
-        let (stop, mut stopped) = oneshot::channel();
-        let task = tokio::spawn(async move {
-            let terminal = std::io::stderr().is_terminal();
-            let mut screen = Screen::default();
-            let mut last = board.rows();
-            loop {
-                let done = tokio::time::timeout(REDRAW, &mut stopped).await.is_ok();
-                if terminal {
-                    screen.draw(&board.table(), done);
-                } else {
-                    let rows = board.rows();
-                    for (now, before) in rows.iter().zip(&last) {
-                        if now.state != before.state {
-                            eprintln!("{} {}", now.serial_number, now.state);
-                        }
-                    }
-                    last = rows;
-                }
-                if done {
-                    break;
-                }
-            }
-        });
-        Live { stop, task }
+    /// This board, to be shown.
+    pub(super) fn watched(&self) -> Watched {
+        Watched {
+            board: self.clone(),
+            last: self.rows(),
+        }
     }
 
     fn change(&self, index: usize, change: impl FnOnce(&mut Row)) {
@@ -150,48 +125,27 @@ impl Board {
     }
 }
 
-/// A table that is being shown.
-pub(super) struct Live {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+/// The table on a terminal, elsewhere a line for each change of state.
+pub(super) struct Watched {
+    board: Board,
+    last: Vec<Row>,
 }
 
-impl Live {
-    /// Shows the last changes and takes a redrawn table away, as the report repeats it.
-    pub(super) async fn stop(self) {
-        let _ = self.stop.send(());
-        let _ = self.task.await;
+impl Shown for Watched {
+    fn frame(&mut self) -> String {
+        self.board.table()
     }
-}
 
-/// The part of a terminal that is drawn over and over.
-#[derive(Default)]
-struct Screen {
-    lines: usize,
-}
-
-impl Screen {
-    fn draw(&mut self, table: &str, done: bool) {
-        let mut out = String::new();
-        if self.lines > 0 {
-            // Back to the first line, and everything below it gone.
-            let _ = write!(out, "\u{1b}[{}A\r\u{1b}[J", self.lines);
-        }
-        self.lines = 0;
-        if !done {
-            // A line that wraps would be two to go back.
-            let width = terminal_size::terminal_size()
-                .map_or(80, |(width, _)| usize::from(width.0))
-                .saturating_sub(1);
-            for line in table.lines().take(MAX_LINES) {
-                let line: String = line.chars().take(width).collect();
-                let _ = writeln!(out, "{line}");
-                self.lines += 1;
+    fn news(&mut self) -> String {
+        let rows = self.board.rows();
+        let mut text = String::new();
+        for (now, before) in rows.iter().zip(&self.last) {
+            if now.state != before.state {
+                let _ = writeln!(text, "{} {}", now.serial_number, now.state);
             }
         }
-        let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(out.as_bytes());
-        let _ = stderr.flush();
+        self.last = rows;
+        text
     }
 }
 
@@ -218,6 +172,3 @@ fn stage(activity: Activity<'_>) -> Option<String> {
 
 /// Between one server and the next.
 const HOP: &str = " > ";
-const REDRAW: Duration = Duration::from_millis(100);
-/// What fits on most terminals without scrolling, which redrawing does not survive.
-const MAX_LINES: usize = 22;
