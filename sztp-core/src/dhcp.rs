@@ -282,8 +282,9 @@ impl BootstrapServerList {
         let mut value = Vec::new();
         for uri in &self.uris {
             let text = uri.to_string();
-            let length = u16::try_from(text.len()).expect("a BootstrapUri is short");
-            value.extend_from_slice(&length.to_be_bytes());
+            // At most 512 octets, as no BootstrapUri is longer.
+            let [.., high, low] = text.len().to_be_bytes();
+            value.extend_from_slice(&[high, low]);
             value.extend_from_slice(text.as_bytes());
         }
         value
@@ -296,9 +297,10 @@ impl BootstrapServerList {
         match family {
             Family::V4 => long_option::split(OPTION_V4_SZTP_REDIRECT, &value),
             Family::V6 => {
-                let length = u16::try_from(value.len()).expect("MAX_URIS short URIs fit");
+                // MAX_URIS of at most 512 octets are less than 65536.
+                let [.., high, low] = value.len().to_be_bytes();
                 let code = OPTION_V6_SZTP_REDIRECT.to_be_bytes();
-                [&code, &length.to_be_bytes(), value.as_slice()].concat()
+                [&code, &[high, low], value.as_slice()].concat()
             }
         }
     }

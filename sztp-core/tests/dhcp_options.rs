@@ -1,7 +1,10 @@
 //! Options 143 and 136 (RFC 8572 §8) against the kept vectors, round trips, and hostile octets.
 
+mod random;
+
 use std::path::PathBuf;
 
+use random::Random;
 use sztp_core::dhcp::long_option::{OptionFields, find_v6, split};
 use sztp_core::dhcp::{
     BootstrapServerList, BootstrapUri, DhcpError, DhcpLeniency, Family, OPTION_V4_SZTP_REDIRECT,
@@ -65,7 +68,7 @@ fn what_is_encoded_is_decoded_in_both_families() {
     let mut random = Random(1);
     for _ in 0..500 {
         let count = 1 + random.below(64);
-        let uris: Vec<BootstrapUri> = (0..count).map(|_| random.uri()).collect();
+        let uris: Vec<BootstrapUri> = (0..count).map(|_| any_uri(&mut random)).collect();
         let list = BootstrapServerList::new(uris).unwrap();
         for family in [Family::V4, Family::V6] {
             // Among options of other codes.
@@ -108,7 +111,7 @@ fn no_octets_are_too_hostile() {
         let mut value = if random.below(2) == 0 {
             good.clone()
         } else {
-            (0..random.below(64)).map(|_| random.octet()).collect()
+            random.octets(64)
         };
         for _ in 0..random.below(4) {
             let at = random.below(value.len().max(1));
@@ -132,35 +135,16 @@ fn no_octets_are_too_hostile() {
     }
 }
 
-/// xorshift64*: the same sequence at each run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).unwrap()
-    }
-
-    fn octet(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn uri(&mut self) -> BootstrapUri {
-        let host = match self.below(3) {
-            0 => format!("192.0.2.{}", self.octet()),
-            1 => format!("[2001:db8::{:x}]", 1 + self.below(0xfffe)),
-            _ => format!("{}.example", "b".repeat(1 + self.below(63))),
-        };
-        let port = match self.below(2) {
-            0 => String::new(),
-            _ => format!(":{}", 1 + self.below(65_535)),
-        };
-        BootstrapUri::parse(&format!("https://{host}{port}")).unwrap()
-    }
+/// An address or a name, with or without a port.
+fn any_uri(random: &mut Random) -> BootstrapUri {
+    let host = match random.below(3) {
+        0 => format!("192.0.2.{}", random.octet()),
+        1 => format!("[2001:db8::{:x}]", 1 + random.below(0xfffe)),
+        _ => format!("{}.example", "b".repeat(1 + random.below(63))),
+    };
+    let port = match random.below(2) {
+        0 => String::new(),
+        _ => format!(":{}", 1 + random.below(65_535)),
+    };
+    BootstrapUri::parse(&format!("https://{host}{port}")).expect("a URI")
 }

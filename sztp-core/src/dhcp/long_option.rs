@@ -1,7 +1,7 @@
 //! One option among the others of a DHCP message: long options of DHCPv4 split and joined
 //! (RFC 3396), the one instance of DHCPv6 found (RFC 8415 §21.1).
 
-use super::DhcpError;
+use super::{DhcpError, Family, OPTION_V4_SZTP_REDIRECT, OPTION_V6_SZTP_REDIRECT};
 
 /// The places of a DHCPv4 message where options may be (RFC 2131 §2, §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,7 +49,8 @@ impl<'a> OptionFields<'a> {
 pub fn split(code: u8, value: &[u8]) -> Vec<u8> {
     let mut option = Vec::with_capacity(value.len() + 2 * (value.len() / MAX_V4_OCTETS + 1));
     let mut instance = |part: &[u8]| {
-        let length = u8::try_from(part.len()).expect("a part is at most 255 octets");
+        // A part is at most 255 octets.
+        let [.., length] = part.len().to_be_bytes();
         option.extend_from_slice(&[code, length]);
         option.extend_from_slice(part);
     };
@@ -80,6 +81,29 @@ pub fn find_v6(code: u16, options: &[u8]) -> Result<Option<&[u8]>, DhcpError> {
         rest = after;
     }
     Ok(None)
+}
+
+/// The value of a redirect option (RFC 8572 §8) that was written down by itself, with code and
+/// length or without them, and its family where that shows.
+pub fn unwrapped(octets: &[u8]) -> Result<(Option<Family>, Vec<u8>), DhcpError> {
+    let (family, value) = match *octets {
+        // As a uri-length, either would be longer than any URI, or of a URI without scheme.
+        [OPTION_V4_SZTP_REDIRECT, ..] => (
+            Family::V4,
+            OptionFields::options_only(octets).join(OPTION_V4_SZTP_REDIRECT)?,
+        ),
+        [high, low, third, fourth, ..]
+            if [high, low] == OPTION_V6_SZTP_REDIRECT.to_be_bytes()
+                && !b"ht".eq_ignore_ascii_case(&[third, fourth]) =>
+        {
+            let value = find_v6(OPTION_V6_SZTP_REDIRECT, octets)?;
+            (Family::V6, value.map(<[u8]>::to_vec))
+        }
+        _ => return Ok((None, octets.to_vec())),
+    };
+    let code = family.option_code();
+    let value = value.ok_or(DhcpError::Absent { code })?;
+    Ok((Some(family), value))
 }
 
 /// Appends the instances of an option in one field.
@@ -179,6 +203,19 @@ mod tests {
         for options in [&[0][..], &[0, 136, 0], &[0, 136, 0, 1], &[0, 1, 0, 9, 1, 2]] {
             assert!(find_v6(136, options).is_err(), "{options:?}");
         }
+    }
+
+    #[test]
+    fn an_option_by_itself_with_and_without_its_header() {
+        let value = [&[0, 136][..], b"https://", &[b'a'; 128]].concat();
+        assert_eq!(unwrapped(&value), Ok((None, value.clone())));
+        let v4 = split(OPTION_V4_SZTP_REDIRECT, &value);
+        assert_eq!(unwrapped(&v4), Ok((Some(Family::V4), value.clone())));
+        let v6 = [&[0, 136, 0, 138][..], &value].concat();
+        assert_eq!(unwrapped(&v6), Ok((Some(Family::V6), value)));
+        assert_eq!(unwrapped(&[]), Ok((None, Vec::new())));
+        assert!(unwrapped(&[143, 9]).is_err());
+        assert!(unwrapped(&[0, 136, 0, 9]).is_err());
     }
 
     #[test]
