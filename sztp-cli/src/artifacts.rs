@@ -9,7 +9,7 @@ use sztp_core::artifacts::{
     ArtifactError, Authenticated, BootstrappingData, SourceTrust, Trust, TrustedConveyedInfo,
 };
 use sztp_voucher::yang::Encoding;
-use sztp_voucher::{Profile, SignedVoucher, VoucherContext};
+use sztp_voucher::{Profile, VoucherContext, VoucherReport};
 
 use crate::arguments::{self, At, Lenient, Octets, nonce};
 use crate::conveyed_info::show;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::message::certificate_json;
 use crate::report::{Report, Status, Text};
-use crate::voucher::checks::Checks;
+use crate::voucher::checks;
 
 /// Voucher, owner certificate and conveyed information together (RFC 8572 section 3)
 #[derive(Debug, Subcommand)]
@@ -45,33 +45,38 @@ impl Artifacts {
 pub(crate) struct Verify {
     /// The ownership voucher
     #[arg(long, value_name = "F")]
-    voucher: PathBuf,
+    pub(crate) voucher: PathBuf,
     /// The owner certificate artifact
     #[arg(long, value_name = "F")]
-    owner_certificate: PathBuf,
+    pub(crate) owner_certificate: PathBuf,
     /// The signed conveyed information
     #[arg(long, value_name = "F")]
-    conveyed_information: PathBuf,
+    pub(crate) conveyed_information: PathBuf,
     /// Certificates that the voucher's signer must lead to; several files, repeatable
     #[arg(long, value_name = "F", num_args = 1.., required = true)]
-    trust_anchor: Vec<PathBuf>,
+    pub(crate) trust_anchor: Vec<PathBuf>,
     /// The device's serial number
     #[arg(long, value_name = "SN")]
-    serial_number: String,
+    pub(crate) serial_number: String,
     /// The device's IDevID certificate, to compare idevid-issuer with
     #[arg(long, value_name = "F")]
-    idevid_cert: Option<PathBuf>,
+    pub(crate) idevid_cert: Option<PathBuf>,
     /// The nonce that the device sent, base64 or base64url
     #[arg(long, value_name = "B64", value_parser = arguments::octets, allow_hyphen_values = true)]
-    nonce: Option<Octets>,
+    pub(crate) nonce: Option<Octets>,
     #[command(flatten)]
-    at: At,
+    pub(crate) at: At,
     #[command(flatten)]
-    lenient: Lenient,
+    pub(crate) lenient: Lenient,
 }
 
 impl Verify {
     fn run(self) -> Result<Report, Failure> {
+        self.judge().map(|(report, _)| report)
+    }
+
+    /// The verdict, and what may be acted on if it is good.
+    pub(crate) fn judge(&self) -> Result<(Report, Option<TrustedConveyedInfo>), Failure> {
         let data = BootstrappingData {
             conveyed_information: files::read_cms(&self.conveyed_information)?,
             owner_certificate: Some(files::read_cms(&self.owner_certificate)?),
@@ -100,7 +105,7 @@ impl Verify {
             | Err(error) => Err(Refused::Artifact(error)),
             Ok(Authenticated::UntrustedRedirect { refused: None, .. }) => Err(Refused::Unsigned),
         };
-        Ok(self.report(&data, &context, &judged))
+        Ok((self.report(&data, &context, &judged), judged.ok()))
     }
 
     fn report(
@@ -123,9 +128,9 @@ impl Verify {
             text.check(status, name, &detail);
             rows.push(json!({ "check": name, "status": status.as_str(), "detail": detail }));
         }
-        let voucher_checks = voucher_checks(data, context);
+        let voucher_report = voucher_report(data, context);
         text.line("The voucher by itself:");
-        voucher_checks.print(&mut text);
+        checks::print(&voucher_report, &mut text);
         if let Ok(trusted) = judged {
             show::rows(&mut text, trusted.info());
         }
@@ -137,7 +142,7 @@ impl Verify {
         let data = json!({
             "valid": judged.is_ok(),
             "checks": rows,
-            "voucher-checks": voucher_checks.to_json(),
+            "voucher-checks": checks::to_json(&voucher_report),
             "notes": notes,
             "owner": judged.as_ref().ok().and_then(owner).map(certificate_json),
             "content": judged.as_ref().ok().map(|trusted| show::json(trusted.info())),
@@ -265,19 +270,9 @@ fn noted(trusted: &TrustedConveyedInfo) -> Vec<String> {
     }
 }
 
-fn voucher_checks(data: &BootstrappingData, context: &VoucherContext<'_>) -> Checks {
+fn voucher_report(data: &BootstrappingData, context: &VoucherContext<'_>) -> VoucherReport {
     let octets = data.ownership_voucher.as_deref().unwrap_or_default();
-    let parsed = SignedVoucher::parse(octets, Profile::Rfc8366bis);
-    let outcome = parsed
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(|signed| signed.verify(context));
-    let voucher = parsed.as_ref().ok().map(SignedVoucher::unverified);
-    let signer = outcome
-        .as_ref()
-        .ok()
-        .map(|verified| verified.signer().subject());
-    Checks::of(voucher, context, signer.as_deref(), outcome.as_ref().err())
+    VoucherReport::of(octets, Profile::Rfc8366bis, context)
 }
 
 #[cfg(test)]

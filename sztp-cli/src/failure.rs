@@ -79,7 +79,7 @@ impl Failure {
         self
     }
 
-    fn rule(mut self, rule: Rule) -> Self {
+    pub(crate) fn rule(mut self, rule: Rule) -> Self {
         self.0.rule = Some(rule);
         self
     }
@@ -132,6 +132,7 @@ impl From<VoucherError> for Failure {
             VoucherError::SerialNumberMismatch { .. } => {
                 failure.hint("ask the vendor for this device's own voucher")
             }
+            VoucherError::LineEndingDamage => failure.hint(TEXT_MODE_HINT),
             VoucherError::Expired { .. } => failure.hint("ask the vendor for a new voucher"),
             VoucherError::NotYetValid { .. } => {
                 failure.hint("compare the clocks of this machine and of the vendor")

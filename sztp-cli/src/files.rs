@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sztp_cms::{Certificate, SigningKey, TrustAnchors};
+use sztp_voucher::VoucherError;
 
 use crate::failure::{Failure, TEXT_MODE_HINT};
 
@@ -24,21 +25,16 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 /// Reads a CMS message: DER or BER as it is, PEM, or base64 with or without line breaks.
 pub(crate) fn read_cms(path: &Path) -> Result<Vec<u8>, Failure> {
     let octets = read(path)?;
-    let text = octets.trim_ascii();
-    // The tag of a SEQUENCE; in base64 every DER SEQUENCE begins with M.
-    if text.first() == Some(&0x30) || !text.is_ascii() {
-        return Ok(octets);
+    match sztp_voucher::unwrap_text(&octets) {
+        Ok((message, _)) => Ok(message.into_owned()),
+        Err(VoucherError::LineEndingDamage) => Err(Failure::new(
+            "file.text-mode-damage",
+            VoucherError::LineEndingDamage,
+        )
+        .hint(TEXT_MODE_HINT)
+        .at(path)),
+        Err(error) => Err(Failure::new("file.pem", error).at(path)),
     }
-    if let Some(armoured) = text.strip_prefix(b"-----BEGIN ") {
-        let body = armoured
-            .splitn(2, |octet| *octet == b'\n')
-            .nth(1)
-            .and_then(|rest| rest.split(|octet| *octet == b'-').next());
-        return body.and_then(decode_base64).ok_or_else(|| {
-            Failure::new("file.pem", "the PEM armour or its base64 is damaged").at(path)
-        });
-    }
-    Ok(decode_base64(text).unwrap_or(octets))
 }
 
 /// Reads all certificates of a file.

@@ -23,8 +23,8 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self) -> Result<Report, Failure> {
-        let octets = files::read_cms(&self.file)?;
-        let signed = SignedVoucher::parse(&octets, Profile::Rfc8366bis)
+        let octets = files::read(&self.file)?;
+        let signed = SignedVoucher::read(&octets, Profile::Rfc8366bis)
             .map_err(|error| Failure::from(error).at(&self.file))?;
         let voucher = signed.unverified();
         let content_type = content_type_name(&signed.cms().content_type());

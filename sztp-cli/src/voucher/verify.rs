@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 use sztp_cms::Certificate;
-use sztp_voucher::{Profile, SignedVoucher, VoucherContext};
+use sztp_voucher::{Profile, VoucherContext, VoucherReport};
 
-use super::checks::Checks;
+use super::checks;
 use super::inspect::leaves_json;
 use crate::arguments::{self, At, Lenient, Octets, nonce};
 use crate::failure::Failure;
@@ -84,49 +84,36 @@ impl Verify {
 
 /// Judges one voucher, and adds what came of it to the report.
 fn judge(path: &Path, context: &VoucherContext<'_>, report: &mut Report) -> Value {
-    let octets = match files::read_cms(path) {
+    let octets = match files::read(path) {
         Ok(octets) => octets,
         Err(failure) => return unread(path, failure, report),
     };
-    let parsed = SignedVoucher::parse(&octets, Profile::Rfc8366bis);
-    let outcome = parsed
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(|signed| signed.verify(context));
-    let voucher = parsed.as_ref().ok().map(SignedVoucher::unverified);
-    let signer = outcome
-        .as_ref()
-        .ok()
-        .map(|verified| verified.signer().subject());
-    let checks = Checks::of(voucher, context, signer.as_deref(), outcome.as_ref().err());
-    let verdict = if outcome.is_ok() { "valid" } else { "INVALID" };
+    let judged = VoucherReport::of(&octets, Profile::Rfc8366bis, context);
+    let outcome = judged.verdict();
+    let valid = outcome.is_ok();
+    let verdict = if valid { "valid" } else { "INVALID" };
     let place = path.display().to_string();
-    report.text.verdict(&place, outcome.is_ok(), verdict);
-    checks.print(&mut report.text);
-
-    let chain: Option<Vec<Value>> = outcome.as_ref().ok().map(|verified| {
+    report.text.verdict(&place, valid, verdict);
+    checks::print(&judged, &mut report.text);
+    for note in judged.notes() {
+        report.text.check(Status::Noted, note, "");
+    }
+    let chain: Option<Vec<Value>> = outcome.ok().map(|verified| {
         verified
             .signer_chain()
             .iter()
             .map(certificate_json)
             .collect()
     });
-    let notes = match (&outcome, &parsed) {
-        (Ok(verified), _) => verified.notes().to_vec(),
-        (Err(_), Ok(signed)) => signed.notes().to_vec(),
-        (Err(_), Err(_)) => Vec::new(),
-    };
-    for note in &notes {
-        report.text.check(Status::Noted, note, "");
-    }
-    let valid = outcome.is_ok();
-    let failure = outcome.err().map(|error| Failure::from(error).at(path));
+    let failure = outcome
+        .err()
+        .map(|error| Failure::from(error.clone()).at(path));
     let verdict = json!({
         "file": path,
         "valid": valid,
-        "checks": checks.to_json(),
-        "notes": notes,
-        "voucher": voucher.map(leaves_json),
+        "checks": checks::to_json(&judged),
+        "notes": judged.notes(),
+        "voucher": judged.unverified().map(leaves_json),
         "signer-chain": chain,
         "error": failure.as_ref().map(Failure::to_json),
     });
