@@ -347,3 +347,20 @@ fn the_contacts_in_all_are_limited() {
     config.servers.extend(trusting(SECOND).servers);
     assert_eq!(bootstrapped(&pair.run(config)).0, SECOND);
 }
+
+#[test]
+fn lists_within_lists_are_limited_together() {
+    // LEDGER: 8572-5.3-14
+    let list = |first: &'static str, name: &str| {
+        let names: Vec<String> = (0..30).map(|n| format!("{name}{n}.example")).collect();
+        let mut servers: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+        servers.insert(0, (first, None));
+        plain(&redirect(&servers))
+    };
+    let first = Server::giving(FIRST, list(SECOND, "a"));
+    let second = Server::giving(SECOND, list(THIRD, "b"));
+    let mut pair = Pair::new([first, second]);
+    let outcome = pair.run(not_trusting(FIRST));
+    assert_eq!(pair.contacted().len(), 50);
+    assert_eq!(codes(&outcome).last(), Some(&"device.redirect"));
+}
