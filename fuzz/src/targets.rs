@@ -11,6 +11,8 @@ use sztp_cms::{
 use sztp_core::artifacts::{BootstrappingData, SourceTrust};
 use sztp_core::conveyed_info::ConveyedInfo;
 use sztp_core::csr::CsrRequest;
+use sztp_core::dhcp::{BootstrapServerList, DhcpLeniency, Family, long_option};
+use sztp_core::dns::{DomainName, TxtRecord, bootstrapping_data};
 use sztp_core::restconf::Errors;
 use sztp_core::rpc::{GetBootstrappingDataInput, GetBootstrappingDataOutput, ProgressReport};
 use sztp_voucher::yang::Encoding;
@@ -173,6 +175,42 @@ pub fn rpc(octets: &[u8]) {
             assert_eq!(again.as_ref(), Ok(&errors));
             let _ = errors.status();
         }
+    }
+}
+
+/// DHCP options, alone and among others.
+pub fn dhcp(octets: &[u8]) {
+    let _ = long_option::OptionFields::options_only(octets).join(143);
+    let _ = long_option::find_v6(136, octets);
+    let Ok((_, value)) = long_option::unwrapped(octets) else {
+        return;
+    };
+    for leniency in [DhcpLeniency::default(), DhcpLeniency::FIELD] {
+        let Ok(received) = BootstrapServerList::decode(&value, leniency) else {
+            continue;
+        };
+        let list = received.list;
+        let again = BootstrapServerList::decode(&list.encode(), DhcpLeniency::default());
+        assert_eq!(again.map(|again| again.list).as_ref(), Ok(&list));
+        for family in [Family::V4, Family::V6] {
+            let (found, value) =
+                long_option::unwrapped(&list.to_option(family)).expect("an option that was made");
+            assert_eq!((found, value), (Some(family), list.encode()));
+        }
+    }
+}
+
+/// DNS: the data of a TXT record, and names as people write them.
+pub fn dns(octets: &[u8]) {
+    if let Ok(record) = TxtRecord::from_rdata(octets) {
+        assert_eq!(record.to_rdata(), octets);
+        let _ = bootstrapping_data(&[record]);
+    }
+    if let Ok(text) = std::str::from_utf8(octets)
+        && let Ok(name) = DomainName::parse(text)
+    {
+        let again = DomainName::parse(&name.to_string());
+        assert_eq!(again.as_ref(), Ok(&name), "{name}");
     }
 }
 

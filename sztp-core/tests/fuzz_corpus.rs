@@ -16,12 +16,14 @@ mod targets;
 type Target = fn(&[u8]);
 type Seeds = BTreeMap<String, Vec<u8>>;
 
-const TARGETS: [(&str, Target); 5] = [
+const TARGETS: [(&str, Target); 7] = [
     ("cms", targets::cms),
     ("certificate", targets::certificate),
     ("voucher", targets::voucher),
     ("conveyed_information", targets::conveyed_information),
     ("rpc", targets::rpc),
+    ("dhcp", targets::dhcp),
+    ("dns", targets::dns),
 ];
 
 fn workspace(path: &str) -> PathBuf {
@@ -212,6 +214,8 @@ fn write_corpus() {
         let seeds = made.get_mut("certificate").unwrap();
         seeds.insert(format!("chain-{}.pem", chain[0]), pem.concat());
     }
+    made.insert("dhcp", dhcp_seeds());
+    made.insert("dns", dns_seeds());
     for (target, seeds) in made {
         let folder = workspace("fuzz/corpus").join(target);
         drop(std::fs::remove_dir_all(&folder));
@@ -223,7 +227,9 @@ fn write_corpus() {
                 &[0, 0],
             ]
             .concat();
-            if octets.starts_with(&[0x30, 0x82]) && target != "certificate" {
+            if octets.starts_with(&[0x30, 0x82])
+                && ["cms", "voucher", "conveyed_information"].contains(&target)
+            {
                 std::fs::write(folder.join(format!("ber-{name}")), ber).unwrap();
             }
             std::fs::write(
@@ -234,6 +240,69 @@ fn write_corpus() {
             std::fs::write(folder.join(name), octets).unwrap();
         }
     }
+}
+
+fn dhcp_seeds() -> Seeds {
+    let entry = |uri: &str| {
+        let length = u16::try_from(uri.len()).unwrap().to_be_bytes();
+        [&length[..], uri.as_bytes()].concat()
+    };
+    let list = [
+        entry("https://198.51.100.7"),
+        entry("https://boot-a.example:8443"),
+    ]
+    .concat();
+    let long: Vec<u8> = (0..12)
+        .flat_map(|n| entry(&format!("https://boot-{n}.example")))
+        .collect();
+    let v6 = |value: &[u8]| {
+        let length = u16::try_from(value.len()).unwrap().to_be_bytes();
+        [&[0, 136][..], &length, value].concat()
+    };
+    let seeds = [
+        ("list", list.clone()),
+        ("v4", sztp_core::dhcp::long_option::split(143, &list)),
+        ("v4-long", sztp_core::dhcp::long_option::split(143, &long)),
+        ("v6", v6(&list)),
+        (
+            "v6-among-others",
+            [&[0, 1, 0, 2, 7, 7][..], &v6(&list)].concat(),
+        ),
+        ("ipv6", entry("https://[2001:db8::7]:9443")),
+        ("path", entry("https://boot.example/restconf")),
+        ("plain-text", b"https://boot.example".to_vec()),
+        ("http", entry("http://boot.example")),
+        (
+            "mixed",
+            [entry("ftp://x"), entry("https://boot.example")].concat(),
+        ),
+        ("past-end", vec![0, 200, b'h']),
+    ];
+    seeds.map(|(name, octets)| (name.to_owned(), octets)).into()
+}
+
+fn dns_seeds() -> Seeds {
+    use sztp_core::dns::{ArtifactKey, TxtRecord};
+    let artifact =
+        std::fs::read(workspace("sztp-core/tests/data/examples").join("ownership-voucher.vcj"))
+            .unwrap();
+    let record = |key, octets: &[u8]| TxtRecord::of_artifact(key, octets).unwrap().to_rdata();
+    let seeds = [
+        ("ov", record(ArtifactKey::OwnershipVoucher, &artifact)),
+        ("ci", record(ArtifactKey::ConveyedInformation, b"\x30\x00")),
+        (
+            "oc",
+            record(ArtifactKey::OwnerCertificate, &artifact[..300]),
+        ),
+        ("no-key", b"\x05hello".to_vec()),
+        ("empty-string", vec![0]),
+        ("upper-case-key", b"\x04CI=x".to_vec()),
+        ("name", b"AX7-00042._sztp.example.com.".to_vec()),
+        ("name-service", b"_sztp._tcp.example.com".to_vec()),
+        ("name-escaped", b"a\\.b\\032c.example".to_vec()),
+        ("name-root", b".".to_vec()),
+    ];
+    seeds.map(|(name, octets)| (name.to_owned(), octets)).into()
 }
 
 /// The targets that an example document is a seed of.
