@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use sztp_cms::{Certificate, SigningKey, WallClock};
 
-use self::download::{Downloaded, download};
 pub use self::deviation::Deviation;
+use self::download::{Downloaded, download};
 pub use self::event::{Activity, Event};
 pub use self::platform::{Platform, Reboot};
 use self::server::Servers;

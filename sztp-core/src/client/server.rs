@@ -201,14 +201,14 @@ impl<'a> Servers<'a> {
             took: begun.elapsed(),
             discovery_took: None,
         };
-        let root = match root.or_else(|| self.client.settings.api_root.clone()) {
-            Some(root) => root,
-            None => {
-                let begun = Instant::now();
-                let root = self.discover(&mut connection).await?;
-                connected.discovery_took = Some(begun.elapsed());
-                root
-            }
+        let known = root.or_else(|| self.client.settings.api_root.clone());
+        let root = if let Some(root) = known {
+            root
+        } else {
+            let begun = Instant::now();
+            let root = self.discover(&mut connection).await?;
+            connected.discovery_took = Some(begun.elapsed());
+            root
         };
         self.connected.push(connected);
         if !connection.is_usable().await {
