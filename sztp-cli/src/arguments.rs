@@ -16,7 +16,7 @@ pub(crate) fn now() -> UnixTime {
 }
 
 /// The time at which something is judged.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct At {
     /// Judge as of this time (RFC 3339, or a date) instead of now
     #[arg(long, value_name = "T", value_parser = time)]
@@ -30,7 +30,7 @@ impl At {
 }
 
 /// The deviations that may be let pass.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Lenient {
     /// Let known deviations of signatures pass, and say which were found
     #[arg(long)]

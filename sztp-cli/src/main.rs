@@ -11,13 +11,17 @@ mod artifacts;
 mod completions;
 mod conveyed_info;
 mod demo;
+mod dhcp;
+mod dns;
 mod failure;
 mod files;
 mod live;
+mod local_source;
 mod message;
 mod owner_certificate;
 mod pki;
 mod report;
+mod usb;
 mod voucher;
 
 use std::process::ExitCode;
@@ -50,6 +54,12 @@ enum Command {
     #[command(subcommand)]
     Artifacts(artifacts::Artifacts),
     #[command(subcommand)]
+    Usb(usb::Usb),
+    #[command(subcommand)]
+    Dhcp(dhcp::DhcpCommand),
+    #[command(subcommand)]
+    Dns(dns::DnsCommand),
+    #[command(subcommand)]
     Agent(agent::AgentCommand),
     Completions(completions::Completions),
     Man(completions::Man),
@@ -64,6 +74,9 @@ fn main() -> ExitCode {
         Command::ConveyedInfo(command) => command.run(),
         Command::OwnerCertificate(command) => command.run(),
         Command::Artifacts(command) => command.run(),
+        Command::Usb(command) => command.run(),
+        Command::Dhcp(command) => command.run(),
+        Command::Dns(command) => command.run(),
         Command::Agent(command) => command.run(),
         Command::Completions(command) => command.run::<Cli>(),
         Command::Man(command) => command.run::<Cli>(),

@@ -111,6 +111,11 @@ impl Text {
         self.0.push_str(text);
     }
 
+    /// What another text says.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.0.push_str(&other.0);
+    }
+
     /// A line by itself.
     pub(crate) fn line(&mut self, text: &str) {
         self.0.push_str(&printable(text));

@@ -12,12 +12,15 @@ use sztp_core::dhcp::{
 };
 
 fn list(uris: &[&str]) -> BootstrapServerList {
-    let uris = uris.iter().map(|uri| BootstrapUri::parse(uri).unwrap());
-    BootstrapServerList::new(uris.collect()).unwrap()
+    let uris = uris
+        .iter()
+        .map(|uri| BootstrapUri::parse(uri).expect("a URI"));
+    BootstrapServerList::new(uris.collect()).expect("a list")
 }
 
 fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    let octets: Vec<String> = octets.iter().map(|o| format!("{o:02x}")).collect();
+    octets.concat()
 }
 
 /// As a client: one option out of a message, then the list out of the option.

@@ -66,8 +66,8 @@ fn isc_dhcpd_text(uri: &BootstrapUri, family: Family) -> Snippet {
         ),
         remarks: vec![
             "plain text is not the option of RFC 8572 section 8.3: Cisco IOS XR takes it, as in \
-             Crosswork's guide; Cisco IOS XE, Nokia, Juniper and all that follow the RFC discard \
-             it and want the form that --format isc gives",
+             Crosswork's guide; devices that follow the RFC, Cisco IOS XE among them, discard it \
+             and want the form for dhcpd that is not text",
         ],
     }
 }
