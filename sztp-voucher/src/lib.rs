@@ -11,6 +11,7 @@ mod document;
 mod error;
 mod issue;
 mod report;
+pub mod request;
 mod signed;
 mod text_form;
 mod verify;

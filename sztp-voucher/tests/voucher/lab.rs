@@ -16,14 +16,16 @@ pub(crate) const DAY: i64 = 24 * 3600;
 
 pub(crate) struct Lab {
     pub(crate) root: Certificate,
+    pub(crate) root_key: SigningKey,
     pub(crate) masa: Certificate,
     pub(crate) masa_key: SigningKey,
     pub(crate) idevid: Certificate,
+    pub(crate) idevid_key: SigningKey,
     pub(crate) domain: Certificate,
     pub(crate) domain_key: SigningKey,
 }
 
-fn key() -> SigningKey {
+pub(crate) fn key() -> SigningKey {
     SigningKey::generate(KeyType::EcP256).expect("a key")
 }
 
@@ -49,9 +51,11 @@ impl Lab {
             .expect("issues");
         Self {
             root,
+            root_key,
             masa,
             masa_key,
             idevid,
+            idevid_key,
             domain,
             domain_key,
         }

@@ -3,5 +3,8 @@
 mod lab;
 mod leaves;
 mod openssl;
+mod renewal;
+mod requests;
 mod rules;
+mod text_forms;
 mod wire;
