@@ -166,6 +166,6 @@ fn refusal(status: StatusCode, document: &Value) -> Failure {
 }
 
 const CONNECTING: Duration = Duration::from_secs(10);
-const ANSWERING: Duration = Duration::from_secs(60);
+const ANSWERING: Duration = Duration::from_mins(1);
 /// Octets of an answer.
 const MAX_ANSWER: usize = 32 * 1024 * 1024;

@@ -378,7 +378,7 @@ fn random_seed() -> Result<u64, Failure> {
 /// For one address to answer at all.
 const PROBE: Duration = Duration::from_secs(5);
 /// As long as the devices' own time-outs let it take.
-const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+const FOREVER: Duration = Duration::from_hours(10 * 365 * 24);
 
 const HELP: &str = "\
 Example, with `sztp-server` running in the same directory:

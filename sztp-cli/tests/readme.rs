@@ -66,6 +66,14 @@ fn run(document: &Path, line: usize, script: &str, directory: &Path) {
     let programs = Path::new(env!("CARGO_BIN_EXE_sztp"))
         .parent()
         .expect("a folder");
+    // Cargo builds the programs of the package that is tested, which the server is not one of.
+    if script.contains("sztp-server ") && !programs.join("sztp-server").exists() {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "-p", "sztp-server"])
+            .status()
+            .expect("cargo starts");
+        assert!(built.success(), "sztp-server cannot be built");
+    }
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", script])

@@ -26,7 +26,7 @@ pub(super) fn identities(
         made,
     };
     let Some(directory) = cache else {
-        return maker.make(members, HashMap::new());
+        return maker.make(members, &HashMap::new());
     };
     files::make_directory(directory)?;
     let mut all = Vec::with_capacity(members.len());
@@ -37,17 +37,16 @@ pub(super) fn identities(
         } else {
             HashMap::new()
         };
-        let before = kept.len();
-        let mut others = kept.clone();
-        let found = maker.make(some, kept)?;
-        let mut is_new = others.len() != before;
+        let found = maker.make(some, &kept)?;
+        let mut all_known = kept;
+        let mut is_new = false;
         for (member, identity) in some.iter().zip(&found) {
             let subject = member.subject_serial_number();
-            let known = others.insert(subject, identity.clone());
+            let known = all_known.insert(subject, identity.clone());
             is_new |= known.is_none_or(|known| known.certificate != identity.certificate);
         }
         if is_new {
-            write(&path, &others)?;
+            write(&path, &all_known)?;
         }
         all.extend(found);
     }
@@ -65,7 +64,7 @@ impl Maker<'_> {
     fn make(
         &self,
         members: &[Member],
-        kept: HashMap<String, Identity>,
+        kept: &HashMap<String, Identity>,
     ) -> Result<Vec<Identity>, Failure> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = members.len().div_ceil(threads).max(1);
@@ -73,7 +72,6 @@ impl Maker<'_> {
             let workers: Vec<_> = members
                 .chunks(share)
                 .map(|some| {
-                    let kept = &kept;
                     let one = |member| self.one(member, kept);
                     scope.spawn(move || some.iter().map(one).collect::<Result<Vec<_>, _>>())
                 })

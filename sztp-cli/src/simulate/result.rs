@@ -1,5 +1,6 @@
 //! What came of a fleet, for people and for programs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -42,8 +43,8 @@ impl Run<'_> {
             "bootstrapped-per-second": rounded(per_second),
             "stages": stages(&counts),
             "failures": failures(&counts),
-            "misbehaved": kinds(counts.misbehaved.iter().map(|(name, kind)| (name, kind))),
-            "dialects": kinds(counts.dialects.iter().map(|(name, kind)| (name, kind))),
+            "misbehaved": kinds(&counts.misbehaved),
+            "dialects": kinds(&counts.dialects),
             "remarks": counts.remarks,
             "enrolling-seconds": self.enrolling_took.map(|took| rounded(took.as_secs_f64())),
             "process": self.usage.map(|usage| json!({
@@ -179,7 +180,7 @@ fn failures(counts: &Counts) -> Vec<Value> {
     counts.failures.iter().map(row).collect()
 }
 
-fn kinds<'a>(kinds: impl Iterator<Item = (&'a String, &'a Kind)>) -> Value {
+fn kinds(kinds: &BTreeMap<String, Kind>) -> Value {
     let row = |(name, kind): (&String, &Kind)| {
         let value = json!({
             "devices": kind.devices,
@@ -188,7 +189,7 @@ fn kinds<'a>(kinds: impl Iterator<Item = (&'a String, &'a Kind)>) -> Value {
         });
         (name.clone(), value)
     };
-    Value::Object(kinds.map(row).collect())
+    Value::Object(kinds.iter().map(row).collect())
 }
 
 /// To thousandths.

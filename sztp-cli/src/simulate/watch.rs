@@ -99,7 +99,7 @@ impl Watch {
             }
             Activity::Connected { took, .. } => self.connected(Stage::Connect, took),
             Activity::Discovered { took } => self.connected(Stage::Discovery, took),
-            Activity::Reported(_) => self.end(),
+            Activity::Reported(_) | Activity::Installing => self.end(),
             Activity::Answered { status, .. } => {
                 self.worst_status = self.worst_status.max(status);
                 if status == 200 && self.stage == Stage::Data {
@@ -116,7 +116,6 @@ impl Watch {
                 }
                 self.lost.push((self.stage, reason.to_owned()));
             }
-            Activity::Installing => self.end(),
             _ => {}
         }
     }
