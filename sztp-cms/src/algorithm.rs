@@ -84,13 +84,27 @@ pub enum SignatureAlgorithm {
     RsaPkcs1(DigestAlgorithm),
     /// RSASSA-PSS with MGF1 of the same digest and a salt of the digest's length (RFC 8017 §8.1).
     RsaPss(DigestAlgorithm),
+    /// Ed25519 (RFC 8032 §5.1), which digests by itself.
+    Ed25519,
 }
 
 impl SignatureAlgorithm {
-    /// The digest part.
+    /// The digest part; for algorithms without one, what a CMS digestAlgorithm must say: SHA-512
+    /// for Ed25519 (RFC 8419 §2.3).
     pub const fn digest(self) -> DigestAlgorithm {
         match self {
             Self::Ecdsa(digest) | Self::RsaPkcs1(digest) | Self::RsaPss(digest) => digest,
+            Self::Ed25519 => DigestAlgorithm::Sha512,
+        }
+    }
+
+    /// The same algorithm with another digest, where it has one to choose.
+    pub const fn with_digest(self, digest: DigestAlgorithm) -> Self {
+        match self {
+            Self::Ecdsa(_) => Self::Ecdsa(digest),
+            Self::RsaPkcs1(_) => Self::RsaPkcs1(digest),
+            Self::RsaPss(_) => Self::RsaPss(digest),
+            other => other,
         }
     }
 
@@ -107,6 +121,7 @@ impl SignatureAlgorithm {
             RSA_SHA_384 => Ok(Self::RsaPkcs1(Sha384)),
             RSA_SHA_512 => Ok(Self::RsaPkcs1(Sha512)),
             RSASSA_PSS => pss_digest(id.parameters.as_ref()).map(Self::RsaPss),
+            ED25519 => without_parameters(id).map(|()| Self::Ed25519),
             ECDSA_SHA_1 | RSA_SHA_1 => Err(AlgorithmError::Weak { name: "SHA-1" }),
             RSA_MD5 => Err(AlgorithmError::Weak { name: "MD5" }),
             other => Err(AlgorithmError::Unsupported { oid: other }),
@@ -141,6 +156,7 @@ impl SignatureAlgorithm {
             Self::RsaPkcs1(Sha384) => (RSA_SHA_384, Some(Any::null())),
             Self::RsaPkcs1(Sha512) => (RSA_SHA_512, Some(Any::null())),
             Self::RsaPss(digest) => (RSASSA_PSS, Some(pss_parameters(digest)?)),
+            Self::Ed25519 => (ED25519, None),
         };
         Ok(AlgorithmIdentifierOwned { oid, parameters })
     }
@@ -152,6 +168,7 @@ impl fmt::Display for SignatureAlgorithm {
             Self::Ecdsa(digest) => ("ECDSA", digest),
             Self::RsaPkcs1(digest) => ("RSA PKCS#1 v1.5", digest),
             Self::RsaPss(digest) => ("RSA-PSS", digest),
+            Self::Ed25519 => return f.write_str("Ed25519"),
         };
         write!(f, "{name} with SHA-{}", digest.length() * 8)
     }
@@ -176,6 +193,12 @@ pub enum AlgorithmError {
     /// The parameters of RSASSA-PSS are not the ones accepted (RFC 4055 §3.1).
     #[error("RSASSA-PSS parameters are not one SHA-2 digest with a salt of its length")]
     PssParameters,
+    /// Parameters with an algorithm that has none (RFC 8410 §3).
+    #[error("algorithm {oid} must have no parameters")]
+    Parameters {
+        /// The algorithm's object identifier.
+        oid: ObjectIdentifier,
+    },
     /// digestAlgorithm and signatureAlgorithm name different digests (RFC 5754 §3).
     #[error("digestAlgorithm differs from the digest of signatureAlgorithm")]
     DigestMismatch,
@@ -188,6 +211,7 @@ impl AlgorithmError {
             Self::Weak { .. } => "algorithm.weak",
             Self::Unsupported { .. } => "algorithm.unsupported",
             Self::PssParameters => "algorithm.pss-parameters",
+            Self::Parameters { .. } => "algorithm.parameters",
             Self::DigestMismatch => "algorithm.digest-mismatch",
         }
     }
@@ -197,6 +221,7 @@ impl AlgorithmError {
         match self {
             Self::Weak { .. } | Self::Unsupported { .. } => Rule::new(5754, "2", "algorithms"),
             Self::PssParameters => Rule::new(4055, "3.1", "RSASSA-PSS parameters"),
+            Self::Parameters { .. } => Rule::new(8410, "3", "algorithm without parameters"),
             Self::DigestMismatch => Rule::new(5754, "3", "digest of the signature algorithm"),
         }
     }
@@ -215,7 +240,7 @@ struct PssParameters {
     trailer: Option<u32>,
 }
 
-fn pss_digest(parameters: Option<&Any>) -> Result<DigestAlgorithm, AlgorithmError> {
+pub(crate) fn pss_digest(parameters: Option<&Any>) -> Result<DigestAlgorithm, AlgorithmError> {
     let parameters: PssParameters = parameters
         .and_then(|any| any.decode_as().ok())
         .ok_or(AlgorithmError::PssParameters)?;
@@ -258,6 +283,13 @@ fn pss_parameters(digest: DigestAlgorithm) -> Result<Any, der::Error> {
     Any::from_der(&parameters.to_der()?)
 }
 
+fn without_parameters(id: &AlgorithmIdentifierOwned) -> Result<(), AlgorithmError> {
+    match id.parameters {
+        None => Ok(()),
+        Some(_) => Err(AlgorithmError::Parameters { oid: id.oid }),
+    }
+}
+
 const fn oid(text: &str) -> ObjectIdentifier {
     ObjectIdentifier::new_unwrap(text)
 }
@@ -268,8 +300,9 @@ const SHA_512: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.3");
 const SHA_1: ObjectIdentifier = oid("1.3.14.3.2.26");
 const MD5: ObjectIdentifier = oid("1.2.840.113549.2.5");
 const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
-const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
-const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+pub(crate) const ED25519: ObjectIdentifier = oid("1.3.101.112");
+pub(crate) const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
+pub(crate) const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
 const RSA_SHA_256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
 const RSA_SHA_384: ObjectIdentifier = oid("1.2.840.113549.1.1.12");
 const RSA_SHA_512: ObjectIdentifier = oid("1.2.840.113549.1.1.13");
@@ -284,7 +317,7 @@ const ECDSA_SHA_512: ObjectIdentifier = oid("1.2.840.10045.4.3.4");
 mod tests {
     use super::*;
 
-    const ALL: [SignatureAlgorithm; 9] = {
+    const ALL: [SignatureAlgorithm; 10] = {
         use DigestAlgorithm::{Sha256, Sha384, Sha512};
         use SignatureAlgorithm::{Ecdsa, RsaPkcs1, RsaPss};
         [
@@ -297,6 +330,7 @@ mod tests {
             RsaPss(Sha256),
             RsaPss(Sha384),
             RsaPss(Sha512),
+            SignatureAlgorithm::Ed25519,
         ]
     };
 
@@ -318,6 +352,24 @@ mod tests {
         assert_eq!(
             SignatureAlgorithm::from_identifier(&id),
             Err(AlgorithmError::Weak { name: "SHA-1" })
+        );
+    }
+
+    #[test]
+    fn ed25519_has_no_parameters_and_goes_with_sha_512() {
+        let mut id = SignatureAlgorithm::Ed25519.identifier().unwrap();
+        assert_eq!(
+            SignatureAlgorithm::from_cms_identifier(&id, DigestAlgorithm::Sha512),
+            Ok(SignatureAlgorithm::Ed25519)
+        );
+        assert_eq!(
+            SignatureAlgorithm::from_cms_identifier(&id, DigestAlgorithm::Sha256),
+            Err(AlgorithmError::DigestMismatch)
+        );
+        id.parameters = Some(Any::null());
+        assert_eq!(
+            SignatureAlgorithm::from_identifier(&id),
+            Err(AlgorithmError::Parameters { oid: ED25519 })
         );
     }
 

@@ -32,7 +32,7 @@ pub use certificate::{Certificate, CertificateError, KeyUsage};
 pub use content_info::ContentInfo;
 pub use error::CmsError;
 pub use issue::{CertificateBuilder, IssueError};
-pub use key::{KeyError, KeyType, PublicKey, SignatureError, Signer, SigningKey};
+pub use key::{ForeignSigner, KeyError, KeyType, PublicKey, SignatureError, Signer, SigningKey};
 pub use limits::Limits;
 pub use path::{PathError, PathOptions, TrustAnchors, ValidatedPath, validate_path};
 pub use rule::Rule;

@@ -1,7 +1,7 @@
 //! Certificates in TLS judged by this crate's path validation, so that a chain means the same
 //! everywhere.
 //!
-//! The signatures of the handshake are verified with [`PublicKey`] too: rustls' own verifier does
+//! The signatures of the handshake are verified with [`PublicKey`](crate::PublicKey) too: rustls' own verifier does
 //! not read X.509 version 1 certificates, which devices and owners do have.
 
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use rustls::{
 };
 
 use crate::{
-    Certificate, DigestAlgorithm, PathError, PathOptions, PublicKey, SignatureAlgorithm,
-    SigningKey, TrustAnchors, WallClock, certificate_names_host, validate_path,
+    Certificate, DigestAlgorithm, PathError, PathOptions, SignatureAlgorithm, SigningKey,
+    TrustAnchors, WallClock, certificate_names_host, validate_path,
 };
 
 /// Asks clients for a certificate, never requires one, and has them prove that they hold its key.
@@ -240,7 +240,8 @@ fn verify_handshake(
         RustlsCertificateError::BadEncoding,
     ))?;
     let certificate = read(certificate)?;
-    let key = PublicKey::from_spki_der(certificate.spki_der())
+    let key = certificate
+        .public_key()
         .map_err(|error| invalid(OtherError(Arc::new(error))))?;
     key.verify(algorithm, message, signature.signature())
         .map_err(|_| Error::InvalidCertificate(RustlsCertificateError::BadSignature))?;
@@ -252,6 +253,8 @@ fn algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
     match scheme {
         SignatureScheme::ECDSA_NISTP256_SHA256 => Some(SignatureAlgorithm::Ecdsa(Sha256)),
         SignatureScheme::ECDSA_NISTP384_SHA384 => Some(SignatureAlgorithm::Ecdsa(Sha384)),
+        SignatureScheme::ECDSA_NISTP521_SHA512 => Some(SignatureAlgorithm::Ecdsa(Sha512)),
+        SignatureScheme::ED25519 => Some(SignatureAlgorithm::Ed25519),
         SignatureScheme::RSA_PSS_SHA256 => Some(SignatureAlgorithm::RsaPss(Sha256)),
         SignatureScheme::RSA_PSS_SHA384 => Some(SignatureAlgorithm::RsaPss(Sha384)),
         SignatureScheme::RSA_PSS_SHA512 => Some(SignatureAlgorithm::RsaPss(Sha512)),
@@ -284,9 +287,11 @@ fn invalid(error: OtherError) -> Error {
 /// The most certificates of a server that are looked at.
 const MAX_CHAIN: usize = 16;
 
-const SCHEMES: [SignatureScheme; 8] = [
+const SCHEMES: [SignatureScheme; 10] = [
     SignatureScheme::ECDSA_NISTP256_SHA256,
     SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::ECDSA_NISTP521_SHA512,
+    SignatureScheme::ED25519,
     SignatureScheme::RSA_PSS_SHA256,
     SignatureScheme::RSA_PSS_SHA384,
     SignatureScheme::RSA_PSS_SHA512,
