@@ -3,6 +3,7 @@
 //! Private keys are zeroized when dropped and never printed. What a public key may look like is
 //! judged here, before a backend sees it, so that every backend takes the same keys.
 
+mod decryption;
 mod error;
 mod file;
 mod foreign;
@@ -15,6 +16,7 @@ use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoRef};
 
+pub use self::decryption::{DecryptionFailed, Decryptor, KeyDigest, RsaPadding};
 pub use self::error::{KeyError, SignatureError};
 pub use self::foreign::ForeignSigner;
 pub use self::signing::{KeyType, Signer, SigningKey};

@@ -14,6 +14,7 @@ mod backend;
 mod ber;
 mod certificate;
 mod content_info;
+mod enveloped_data;
 mod error;
 mod issue;
 mod key;
@@ -30,9 +31,16 @@ mod time;
 pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
 pub use certificate::{Certificate, CertificateError, KeyUsage};
 pub use content_info::ContentInfo;
+pub use enveloped_data::{
+    ContentCipher, DecryptOptions, DecryptedContent, DecryptionPolicy, EnvelopedData,
+    EnvelopedDataBuilder, Recipient, RecipientId,
+};
 pub use error::CmsError;
 pub use issue::{CertificateBuilder, IssueError};
-pub use key::{ForeignSigner, KeyError, KeyType, PublicKey, SignatureError, Signer, SigningKey};
+pub use key::{
+    DecryptionFailed, Decryptor, ForeignSigner, KeyDigest, KeyError, KeyType, PublicKey,
+    RsaPadding, SignatureError, Signer, SigningKey,
+};
 pub use limits::Limits;
 pub use path::{PathError, PathOptions, TrustAnchors, ValidatedPath, validate_path};
 pub use rule::Rule;
@@ -42,7 +50,8 @@ pub use rustls_verifier::{
 };
 pub use server_name::certificate_names_host;
 pub use signed_data::{
-    Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, VerifiedContent, VerifyOptions,
+    Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, SignerPolicy,
+    VerifiedContent, VerifiedSigner, VerifyOptions,
     certs_only, parse_certs_only,
 };
 pub use time::{TimeError, UnixTime, WallClock};

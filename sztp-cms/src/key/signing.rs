@@ -157,6 +157,10 @@ impl SigningKey {
             .map_err(|_| KeyError::Malformed)
     }
 
+    pub(super) fn private(&self) -> &PrivateKey {
+        &self.held.private
+    }
+
     fn from_private(private: PrivateKey) -> Result<Self, KeyError> {
         let spki = private.spki_der().ok_or(KeyError::Malformed)?;
         let public = PublicKey::from_spki_der(&spki)?;
