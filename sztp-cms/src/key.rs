@@ -213,24 +213,29 @@ fn rsa(pkcs1: &[u8]) -> Result<(KeyKind, Vec<u8>), KeyError> {
     let raw = pkcs1::RsaPublicKeyRef::from_der(pkcs1).map_err(|_| KeyError::Malformed)?;
     // Before any arithmetic: a huge modulus would cost the verifier, not the attacker.
     let modulus = raw.modulus.as_bytes();
-    let (Some(first), Some(last)) = (modulus.first(), modulus.last()) else {
-        return Err(KeyError::Malformed);
-    };
-    let bits = (modulus.len() * 8).saturating_sub(first.leading_zeros() as usize);
-    if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-        return Err(KeyError::RsaSize { bits });
-    }
+    let bits = accepted_size(modulus)?;
     let exponent = raw.public_exponent.as_bytes();
     if exponent.len() > 8 {
         return Err(KeyError::Malformed);
     }
     let exponent = exponent.iter().fold(0, |e, o| e << 8 | u64::from(*o));
-    let odd = last & 1 == 1 && exponent & 1 == 1;
+    let odd = modulus.last().is_some_and(|last| last & 1 == 1) && exponent & 1 == 1;
     if !odd || !(3..=MAX_RSA_EXPONENT).contains(&exponent) {
         return Err(KeyError::Malformed);
     }
     let der = raw.to_der().map_err(|_| KeyError::Malformed)?;
     Ok((KeyKind::Rsa { bits }, der))
+}
+
+/// The size of a modulus in bits, if it is accepted.
+fn accepted_size(modulus: &[u8]) -> Result<usize, KeyError> {
+    let zeros = modulus.first().map_or(0, |first| first.leading_zeros());
+    let bits = (modulus.len() * 8).saturating_sub(zeros as usize);
+    if (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
+        Ok(bits)
+    } else {
+        Err(KeyError::RsaSize { bits })
+    }
 }
 
 fn pss_restriction(info: &SubjectPublicKeyInfoRef<'_>) -> Result<PssOnly, KeyError> {

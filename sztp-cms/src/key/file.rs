@@ -4,13 +4,10 @@ use der::{Decode, pem};
 use pkcs8::PrivateKeyInfoRef;
 use rsa::PrivateKey as RsaPrivateKey;
 use rsa::pkcs1::DecodeRsaPrivateKey;
-use rsa::traits::PublicKeyParts;
 use sec1::EcPrivateKey;
 use zeroize::Zeroizing;
 
-use super::{
-    EC_PUBLIC_KEY, KeyError, KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, RSA_ENCRYPTION, curve_kind,
-};
+use super::{EC_PUBLIC_KEY, KeyError, KeyKind, RSA_ENCRYPTION, accepted_size, curve_kind};
 use crate::algorithm::ED25519;
 use crate::backend::rust_crypto::PrivateKey;
 
@@ -57,13 +54,11 @@ pub(super) fn from_sec1(der: &[u8]) -> Result<PrivateKey, KeyError> {
 }
 
 pub(super) fn from_pkcs1(der: &[u8]) -> Result<PrivateKey, KeyError> {
-    let key = RsaPrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::Malformed)?;
-    let bits = key.n().bit_width() as usize;
-    if (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
-        Ok(PrivateKey::Rsa(Box::new(key)))
-    } else {
-        Err(KeyError::RsaSize { bits })
-    }
+    let raw = pkcs1::RsaPrivateKeyRef::try_from(der).map_err(|_| KeyError::Malformed)?;
+    accepted_size(raw.modulus.as_bytes())?;
+    RsaPrivateKey::from_pkcs1_der(der)
+        .map(|key| PrivateKey::Rsa(Box::new(key)))
+        .map_err(|_| KeyError::Malformed)
 }
 
 /// The first private-key block of a PEM file, past the parameters that `openssl ecparam` writes

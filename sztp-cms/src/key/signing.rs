@@ -363,6 +363,22 @@ mod tests {
         }
     }
 
+    /// Above all RSA's private-key operations (RUSTSEC-2023-0071).
+    #[cfg(feature = "aws-lc-rs")]
+    #[test]
+    fn aws_lc_signs_where_it_can() {
+        for key_type in TYPES {
+            let key = SigningKey::generate(key_type).unwrap();
+            for algorithm in algorithms(&key) {
+                let usual = algorithm == key.algorithm
+                    || !matches!(algorithm, SignatureAlgorithm::Ecdsa(_));
+                let signer = key.with_algorithm(algorithm).unwrap();
+                let signature = signer.sign_with_aws_lc(b"message");
+                assert_eq!(signature.is_some(), usual, "{key_type:?} {algorithm}");
+            }
+        }
+    }
+
     #[test]
     fn strength_of_the_digest_follows_the_curve() {
         assert_eq!(
