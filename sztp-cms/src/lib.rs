@@ -14,6 +14,7 @@ mod backend;
 mod ber;
 mod certificate;
 mod content_info;
+mod crl;
 mod enveloped_data;
 mod error;
 mod issue;
@@ -29,12 +30,13 @@ mod signed_data;
 mod time;
 
 pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
-pub use certificate::{Certificate, CertificateError, KeyUsage};
+pub use certificate::{BasicConstraints, Certificate, CertificateError, Extension, KeyUsage};
 pub use content_info::ContentInfo;
 pub use enveloped_data::{
     ContentCipher, DecryptOptions, DecryptedContent, DecryptionPolicy, EnvelopedData,
     EnvelopedDataBuilder, Recipient, RecipientId,
 };
+pub use crl::{CertificateRevocationList, CrlError, RevocationReason, RevokedCertificate};
 pub use error::CmsError;
 pub use issue::{CertificateBuilder, IssueError};
 pub use key::{
@@ -42,7 +44,10 @@ pub use key::{
     RsaPadding, SignatureError, Signer, SigningKey,
 };
 pub use limits::Limits;
-pub use path::{PathError, PathOptions, TrustAnchors, ValidatedPath, validate_path};
+pub use path::{
+    PathError, PathOptions, PolicyOptions, RevocationPolicy, TrustAnchors, ValidatedPath,
+    validate_path,
+};
 pub use rule::Rule;
 #[cfg(feature = "rustls")]
 pub use rustls_verifier::{

@@ -45,7 +45,7 @@ pub struct VerifyOptions<'a> {
     pub signers: SignerPolicy,
     /// What is asked of the signers' paths. Its limit on signature checks is for the message as a
     /// whole: the signatures of all signers, and all their paths.
-    pub path: PathOptions,
+    pub path: PathOptions<'a>,
 }
 
 impl<'a> VerifyOptions<'a> {
