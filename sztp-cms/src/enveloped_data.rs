@@ -24,6 +24,32 @@ use crate::error::malformed;
 use crate::{CmsError, ContentInfo, Limits, oids};
 
 /// A well-formed encrypted message. [`decrypt`](Self::decrypt) opens it.
+///
+/// ```
+/// use sztp_cms::{
+///     CertificateBuilder, DecryptOptions, EnvelopedData, EnvelopedDataBuilder, KeyType, Limits,
+///     SignedDataBuilder, SigningKey, oids,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let owner_key = SigningKey::generate(KeyType::EcP256)?;
+/// let owner = CertificateBuilder::new("CN=owner").self_signed(&owner_key)?;
+/// let device_key = SigningKey::generate(KeyType::EcP384)?;
+/// let device = CertificateBuilder::new("CN=device").self_signed(&device_key)?;
+///
+/// // Sign, then encrypt (RFC 8572 §3.4).
+/// let signed = SignedDataBuilder::new(oids::SZTP_CONVEYED_INFO_JSON, b"{}")
+///     .sign(&owner_key, &owner)?;
+/// let encrypted = EnvelopedDataBuilder::around(&signed, &Limits::default())?
+///     .recipient(device.clone())
+///     .encrypt()?;
+///
+/// let message = EnvelopedData::parse(&encrypted, &Limits::default())?;
+/// let opened = message.decrypt(&device_key, &device, &DecryptOptions::default())?;
+/// assert_eq!(opened.to_message(), signed); // whose signature is yet to be verified
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct EnvelopedData {
     content_type: ObjectIdentifier,
@@ -109,10 +135,7 @@ impl EnvelopedData {
         enveloped.tag = fields.expect(ber::OCTET_STRING, "mac")?.body.to_vec();
         fields.optional(CONTEXT_2, "unauthAttrs")?;
         fields.finish(WHAT)?;
-        // RFC 5083 §2.1: must be there for any content type but id-data.
-        if enveloped.attributes.is_none() && enveloped.content_type != oids::ID_DATA {
-            return Err(malformed("authAttrs"));
-        }
+        enveloped.check_content_type_attribute()?;
         Ok(enveloped)
     }
 
@@ -136,6 +159,33 @@ impl EnvelopedData {
             attributes: None,
             tag: Vec::new(),
         })
+    }
+
+    /// The attributes authenticate the content type; they must be there for any but id-data
+    /// (RFC 5083 §2.1).
+    fn check_content_type_attribute(&self) -> Result<(), CmsError> {
+        const WHAT: &str = "authAttrs";
+        let mut attributes = Reader::new(self.attributes.as_deref().unwrap_or_default());
+        let mut named = None;
+        while !attributes.is_empty() {
+            let mut attribute = Reader::new(attributes.expect(ber::SEQUENCE, WHAT)?.body);
+            let kind = oid(&mut attribute, WHAT)?;
+            let mut values = Reader::new(attribute.expect(ber::SET, WHAT)?.body);
+            attribute.finish(WHAT)?;
+            if kind == oids::CONTENT_TYPE && named.replace(oid(&mut values, WHAT)?).is_some() {
+                return Err(malformed(WHAT));
+            }
+        }
+        match named {
+            Some(attribute) if attribute != self.content_type => {
+                Err(CmsError::ContentTypeAttributeMismatch {
+                    attribute,
+                    content: self.content_type,
+                })
+            }
+            None if self.content_type != oids::ID_DATA => Err(malformed(WHAT)),
+            _ => Ok(()),
+        }
     }
 
     /// The cipher, which must be one for this kind of message.

@@ -6,7 +6,7 @@ use getrandom::SysRng;
 use getrandom::rand_core::TryRng;
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::ber::{self, Reader, encode};
 use crate::content_info::{encode_oid, oid};
@@ -312,12 +312,13 @@ fn x963<D: Digest>(shared: &[u8], info: &[u8], length: usize) -> Zeroizing<Vec<u
     let mut key = Zeroizing::new(Vec::with_capacity(length + <D as Digest>::output_size()));
     let mut counter = 1_u32;
     while key.len() < length {
-        let digest = D::new()
+        let mut digest = D::new()
             .chain_update(shared)
             .chain_update(counter.to_be_bytes())
             .chain_update(info)
             .finalize();
         key.extend_from_slice(&digest);
+        digest.as_mut_slice().zeroize();
         counter += 1;
     }
     key.truncate(length);
