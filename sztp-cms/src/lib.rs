@@ -32,11 +32,11 @@ mod time;
 pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
 pub use certificate::{BasicConstraints, Certificate, CertificateError, Extension, KeyUsage};
 pub use content_info::ContentInfo;
+pub use crl::{CertificateRevocationList, CrlError, RevocationReason, RevokedCertificate};
 pub use enveloped_data::{
     ContentCipher, DecryptOptions, DecryptedContent, DecryptionPolicy, EnvelopedData,
     EnvelopedDataBuilder, Recipient, RecipientId,
 };
-pub use crl::{CertificateRevocationList, CrlError, RevocationReason, RevokedCertificate};
 pub use error::CmsError;
 pub use issue::{CertificateBuilder, IssueError};
 pub use key::{
@@ -55,8 +55,7 @@ pub use rustls_verifier::{
 };
 pub use server_name::certificate_names_host;
 pub use signed_data::{
-    Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, SignerPolicy,
-    VerifiedContent, VerifiedSigner, VerifyOptions,
-    certs_only, parse_certs_only,
+    Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, SignerPolicy, VerifiedContent,
+    VerifiedSigner, VerifyOptions, certs_only, parse_certs_only,
 };
 pub use time::{TimeError, UnixTime, WallClock};

@@ -36,7 +36,7 @@ pub use policy::PolicyOptions;
 pub use revocation::RevocationPolicy;
 
 use search::Search;
-use work::Work;
+pub(crate) use work::Work;
 
 pub(crate) use general_name::{GeneralName, subject_alternative_names};
 
@@ -88,7 +88,8 @@ pub struct PathOptions<'a> {
     /// If the end-entity certificate has keyUsage, digitalSignature must be set (RFC 5280
     /// §4.2.1.3).
     pub require_digital_signature_usage: bool,
-    /// The most signatures of certificates and revocation lists that are checked before giving up.
+    /// The most signatures of certificates and revocation lists that are checked before giving up;
+    /// for a CMS message, those of its signers and of all their paths together.
     pub max_signature_checks: usize,
     /// What is asked of certificate policies.
     pub policies: PolicyOptions<'a>,
@@ -157,6 +158,19 @@ pub fn validate_path(
     clock: WallClock,
     options: &PathOptions<'_>,
 ) -> Result<ValidatedPath, PathError> {
+    let mut work = Work::new(options.max_signature_checks);
+    validate_path_within(end, intermediates, anchors, clock, options, &mut work)
+}
+
+/// As [`validate_path`], at the expense of what is left of `work`.
+pub(crate) fn validate_path_within(
+    end: &Certificate,
+    intermediates: &[Certificate],
+    anchors: &TrustAnchors,
+    clock: WallClock,
+    options: &PathOptions<'_>,
+    work: &mut Work,
+) -> Result<ValidatedPath, PathError> {
     if anchors.is_empty() {
         return Err(PathError::NoTrustAnchor);
     }
@@ -165,7 +179,7 @@ pub fn validate_path(
         anchors: &anchors.0,
         clock,
         options,
-        work: &mut Work::new(options.max_signature_checks),
+        work,
     };
     search.run(end)
 }

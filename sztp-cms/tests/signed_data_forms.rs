@@ -6,8 +6,9 @@ use std::process::{Command, Output};
 
 use sztp_cms::{
     Certificate, CertificateBuilder, CmsError, DigestAlgorithm, ForeignSigner, KeyError, KeyType,
-    Limits, SignatureAlgorithm, SignatureError, SignedData, SignedDataBuilder, Signer,
-    SignerPolicy, SigningKey, TrustAnchors, VerifyOptions, WallClock, oids,
+    Limits, PathError, RevocationPolicy, SignatureAlgorithm, SignatureError, SignedData,
+    SignedDataBuilder, Signer, SignerPolicy, SigningKey, TrustAnchors, VerifyOptions, WallClock,
+    oids,
 };
 
 const CONTENT: &[u8] = b"{\"what\":\"is signed\"}\r\n";
@@ -338,6 +339,68 @@ fn any_signer_of_the_signature_crate_signs() {
         SignatureAlgorithm::Ed25519,
     );
     assert_eq!(wrong.err(), Some(KeyError::WrongAlgorithm));
+}
+
+/// The revocation lists in the message count, as RFC 8572 §3.2 wants it of owner certificates.
+#[test]
+fn a_revocation_list_in_the_message_is_heard() {
+    let pki = Pki::make();
+    let (key, certificate) = pki.signer("signer", KeyType::EcP256);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let root_key = pki.root_key.to_pkcs8_pem().expect("encodes");
+    for (name, octets) in [
+        ("root.key", root_key.as_bytes()),
+        ("root.crt", pki.root.to_pem().as_bytes()),
+        ("signer.crt", certificate.to_pem().as_bytes()),
+        ("index.txt", b""),
+        ("crlnumber", b"01"),
+        (
+            "config",
+            b"[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=crlnumber\n\
+              default_md=sha256\ndefault_crl_days=30\ncrl_extensions=e\n\
+              [e]\nauthorityKeyIdentifier=keyid\n",
+        ),
+    ] {
+        std::fs::write(directory.path().join(name), octets).expect("write");
+    }
+    let authority = "ca -config config -keyfile root.key -cert root.crt";
+    let list = |name: &str| {
+        for arguments in [
+            format!("{authority} -gencrl -out {name}.pem"),
+            format!("crl -in {name}.pem -outform der -out {name}"),
+        ] {
+            let output = openssl(directory.path(), &arguments);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "openssl {arguments}: {stderr}");
+        }
+        std::fs::read(directory.path().join(name)).expect("read")
+    };
+    let empty = list("empty");
+    assert!(
+        openssl(directory.path(), &format!("{authority} -revoke signer.crt"))
+            .status
+            .success()
+    );
+    let revoking = list("revoking");
+    let verify = |crls: Vec<Vec<u8>>| {
+        let message = SignedDataBuilder::new(oids::ID_DATA, CONTENT)
+            .certificates([certificate.clone()])
+            .crls(crls)
+            .sign(&key, &certificate)
+            .expect("signs");
+        let anchors = TrustAnchors::new([pki.root.clone()]);
+        let mut options = VerifyOptions::new(&anchors, WallClock::Unknown, &TYPES);
+        options.path.revocation = RevocationPolicy::EndEntity;
+        SignedData::parse(&message, &Limits::default())?
+            .verify(&options)
+            .map(|verified| verified.content().to_vec())
+    };
+    assert_eq!(verify(vec![empty]).as_deref(), Ok(CONTENT));
+    assert!(matches!(
+        verify(vec![revoking]),
+        Err(CmsError::Path(PathError::Revoked { .. }))
+    ));
+    assert!(matches!(verify(Vec::new()), Err(CmsError::Path(_))));
 }
 
 /// 8 signers, each named by 32 certificates with different keys: 256 signatures, none of them good.

@@ -6,7 +6,7 @@ use crate::Certificate;
 
 /// What is left to spend, and what need not be done twice. Shared with the paths of the signers of
 /// revocation lists.
-pub(super) struct Work {
+pub(crate) struct Work {
     signature_checks: usize,
     signature_checks_left: usize,
     comparisons_left: usize,
@@ -18,7 +18,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn new(signature_checks: usize) -> Self {
+    pub(crate) fn new(signature_checks: usize) -> Self {
         Self {
             signature_checks,
             signature_checks_left: signature_checks,
@@ -31,7 +31,12 @@ impl Work {
 
     /// Before a signature is verified.
     pub(super) fn check_signature(&mut self) -> Result<(), PathError> {
-        spend(&mut self.signature_checks_left, 1).ok_or(PathError::BudgetExhausted {
+        self.check_signatures(1)
+    }
+
+    /// Before something is done that costs as much as this many signatures.
+    pub(crate) fn check_signatures(&mut self, count: usize) -> Result<(), PathError> {
+        spend(&mut self.signature_checks_left, count).ok_or(PathError::BudgetExhausted {
             checks: self.signature_checks,
         })
     }

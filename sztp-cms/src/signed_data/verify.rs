@@ -4,9 +4,10 @@ use der::asn1::ObjectIdentifier;
 
 use super::signer_info::Digested;
 use super::{SignedData, SignerInfo};
+use crate::path::{Work, validate_path_within};
 use crate::{
-    Certificate, CmsError, PathError, PathOptions, SignatureAlgorithm, TrustAnchors, WallClock,
-    validate_path,
+    Certificate, CertificateRevocationList, CmsError, PathOptions, RevocationPolicy,
+    SignatureAlgorithm, TrustAnchors, WallClock,
 };
 
 /// Deviations of known makers that may be let pass. All off by default; each one used is noted in
@@ -170,12 +171,14 @@ impl SignedData {
         self.is_of_type(content_types)?;
         let content = self.content.as_deref().ok_or(CmsError::NoContent)?;
         let pool = std::slice::from_ref(certificate);
+        let limit = PathOptions::default().max_signature_checks;
         let mut attempt = Attempt {
             content_type: self.content_type,
             content: Digested::new(content),
             pool,
             leniency,
-            checks: Checks::new(PathOptions::default().max_signature_checks),
+            limit,
+            work: Work::new(limit),
             paths: Vec::new(),
             notes: Vec::new(),
         };
@@ -206,19 +209,46 @@ impl SignedData {
         let mut bag = self.certificates.clone();
         bag.extend_from_slice(options.intermediates);
         let pool: Vec<Certificate> = bag.iter().chain(options.anchors).cloned().collect();
+        let crls = self.crls_beside(&options.path);
+        let limit = options.path.max_signature_checks;
         let mut attempt = Attempt {
             content_type: self.content_type,
             content: Digested::new(content),
             pool: &pool,
             leniency: options.leniency,
-            checks: Checks::new(options.path.max_signature_checks),
+            limit,
+            work: Work::new(limit),
             paths: Vec::new(),
             notes: Vec::new(),
         };
-        let signers = attempt.signers(&self.signers, options.signers, |certificate, checks| {
-            checks.path(certificate, &bag, options)
+        let path_options = PathOptions {
+            crls: &crls,
+            ..options.path
+        };
+        let signers = attempt.signers(&self.signers, options.signers, |certificate, work| {
+            validate_path_within(
+                certificate,
+                &bag,
+                options.anchors,
+                options.clock,
+                &path_options,
+                work,
+            )
+            .map(|path| path.certificates().to_vec())
+            .map_err(CmsError::Path)
         })?;
         Ok(self.verified(content, signers, attempt.notes))
+    }
+
+    /// The lists at hand and the message's own, which are worth what their signatures are. One
+    /// that cannot be read is as good as absent.
+    fn crls_beside(&self, options: &PathOptions<'_>) -> Vec<CertificateRevocationList> {
+        if options.revocation == RevocationPolicy::NotChecked {
+            return Vec::new();
+        }
+        let own = self.crls.iter();
+        let own = own.filter_map(|der| CertificateRevocationList::from_der(der).ok());
+        options.crls.iter().cloned().chain(own).collect()
     }
 
     fn verified(
@@ -242,7 +272,8 @@ struct Attempt<'a> {
     content: Digested<'a>,
     pool: &'a [Certificate],
     leniency: Leniency,
-    checks: Checks,
+    limit: usize,
+    work: Work,
     /// What became of the paths looked for: the same certificate may be named by several signers.
     paths: Vec<(Certificate, Result<Vec<Certificate>, CmsError>)>,
     notes: Vec<String>,
@@ -253,7 +284,7 @@ impl Attempt<'_> {
         &mut self,
         signers: &[SignerInfo],
         policy: SignerPolicy,
-        find_path: impl Fn(&Certificate, &mut Checks) -> Result<Vec<Certificate>, CmsError>,
+        find_path: impl Fn(&Certificate, &mut Work) -> Result<Vec<Certificate>, CmsError>,
     ) -> Result<Vec<VerifiedSigner>, CmsError> {
         let mut good = Vec::new();
         let mut furthest: Option<CmsError> = None;
@@ -276,7 +307,7 @@ impl Attempt<'_> {
     fn signer(
         &mut self,
         signer: &SignerInfo,
-        find_path: &impl Fn(&Certificate, &mut Checks) -> Result<Vec<Certificate>, CmsError>,
+        find_path: &impl Fn(&Certificate, &mut Work) -> Result<Vec<Certificate>, CmsError>,
     ) -> Result<VerifiedSigner, CmsError> {
         let octets = signer.signed_octets(self.content_type, &self.content)?;
         let (algorithm, lenient) = signer.algorithm(self.leniency)?;
@@ -296,7 +327,10 @@ impl Attempt<'_> {
             let checked = if let Some((_, outcome)) = known {
                 outcome.clone()
             } else {
-                self.checks.spend(cost(octets))?;
+                let limit = self.limit;
+                self.work
+                    .check_signatures(cost(octets))
+                    .map_err(|_| CmsError::BudgetExhausted { limit })?;
                 let outcome = signer.check(certificate, algorithm, octets);
                 keys.push((spki, outcome.clone()));
                 outcome
@@ -305,7 +339,7 @@ impl Attempt<'_> {
                 if let Some((_, path)) = self.paths.iter().find(|(end, _)| end == certificate) {
                     return path.clone();
                 }
-                let path = find_path(certificate, &mut self.checks);
+                let path = find_path(certificate, &mut self.work);
                 self.paths.push((certificate.clone(), path.clone()));
                 path
             });
@@ -324,56 +358,6 @@ impl Attempt<'_> {
     }
 }
 
-/// The signature checks that are left.
-struct Checks {
-    left: usize,
-    limit: usize,
-}
-
-impl Checks {
-    const fn new(limit: usize) -> Self {
-        Self { left: limit, limit }
-    }
-
-    fn spend(&mut self, count: usize) -> Result<(), CmsError> {
-        match self.left.checked_sub(count) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => Err(CmsError::BudgetExhausted { limit: self.limit }),
-        }
-    }
-
-    fn path(
-        &mut self,
-        certificate: &Certificate,
-        bag: &[Certificate],
-        options: &VerifyOptions<'_>,
-    ) -> Result<Vec<Certificate>, CmsError> {
-        let path_options = PathOptions {
-            max_signature_checks: self.left,
-            ..options.path
-        };
-        let found = validate_path(
-            certificate,
-            bag,
-            options.anchors,
-            options.clock,
-            &path_options,
-        );
-        let cost = match &found {
-            Ok(path) => path.certificates().len(),
-            Err(PathError::BudgetExhausted { .. }) => self.left,
-            Err(_) => FAILED_PATH_COST,
-        };
-        self.left = self.left.saturating_sub(cost);
-        found
-            .map(|path| path.certificates().to_vec())
-            .map_err(CmsError::Path)
-    }
-}
-
 fn keep_furthest(furthest: &mut Option<CmsError>, error: CmsError) {
     let further = furthest
         .as_ref()
@@ -388,9 +372,6 @@ fn keep_furthest(furthest: &mut Option<CmsError>, error: CmsError) {
 fn cost(octets: &[u8]) -> usize {
     1 + octets.len() / (1024 * 1024)
 }
-
-/// What a search that found no path is taken to have cost.
-const FAILED_PATH_COST: usize = 8;
 
 const EC_PUBLIC_KEY_NOTE: &str = "signatureAlgorithm is id-ecPublicKey, which names a key and no \
                                   signature algorithm (RFC 5754 §3.3); taken for ECDSA";
