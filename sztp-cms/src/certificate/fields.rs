@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
+use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
 use super::{
@@ -48,12 +48,8 @@ impl Fields {
         let mut outer = reader(body, "certificate")?;
         let tbs = tlv(&mut outer, Tag::Sequence, "tbsCertificate")?;
         let outer_algorithm = tlv(&mut outer, Tag::Sequence, "signatureAlgorithm")?;
-        let signature =
-            BitStringRef::decode(&mut outer).map_err(|_| malformed("signatureValue"))?;
+        let signature = signature_octets(&mut outer)?;
         outer.finish().map_err(|_| malformed("signatureValue"))?;
-        let signature = signature
-            .as_bytes()
-            .ok_or_else(|| malformed("signatureValue"))?;
 
         let mut fields = reader(sequence_body(tbs)?, "tbsCertificate")?;
         let version = version(&mut fields)?;
@@ -167,6 +163,17 @@ pub(crate) fn read_extensions(
         });
     }
     Ok(())
+}
+
+/// The octets of signatureValue. One that is not made of whole octets is no signature, but whoever
+/// does not need it verified need not mind.
+pub(crate) fn signature_octets<'a>(
+    reader: &mut SliceReader<'a>,
+) -> Result<&'a [u8], CertificateError> {
+    match any(reader, Tag::BitString, "signatureValue")?.value() {
+        [0, octets @ ..] => Ok(octets),
+        other => Ok(&other[..0]),
+    }
 }
 
 /// A `BOOLEAN`: DER says FF, some encoders write 01, and both mean true.

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
+use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 
 use super::distribution_point::IssuingDistributionPoint;
 use super::{RevocationReason, RevokedCertificate};
 use crate::UnixTime;
 use crate::certificate::fields::{
-    ExtensionField, any, malformed, range_in, read_extensions, reader, sequence_body, tlv,
+    ExtensionField, any, malformed, range_in, read_extensions, reader, sequence_body,
+    signature_octets, tlv,
 };
 use crate::certificate::{CertificateError, OID_AUTHORITY_KEY_IDENTIFIER, is_context, name, time};
 
@@ -49,12 +50,8 @@ impl Fields {
         let mut outer = reader(sequence_body(der)?, "CertificateList")?;
         let tbs = tlv(&mut outer, Tag::Sequence, "tbsCertList")?;
         let outer_algorithm = tlv(&mut outer, Tag::Sequence, "signatureAlgorithm")?;
-        let signature =
-            BitStringRef::decode(&mut outer).map_err(|_| malformed("signatureValue"))?;
+        let signature = signature_octets(&mut outer)?;
         outer.finish().map_err(|_| malformed("signatureValue"))?;
-        let signature = signature
-            .as_bytes()
-            .ok_or_else(|| malformed("signatureValue"))?;
 
         let mut fields = reader(sequence_body(tbs)?, "tbsCertList")?;
         let version = match next_tag(&fields) {

@@ -91,9 +91,6 @@ fn status(
     let mut lists: Vec<usize> = (0..crls.len())
         .filter(|index| crls[*index].is_by_issuer_of(certificate))
         .collect();
-    if lists.is_empty() {
-        return Ok(Status::Unknown(CrlError::NotFound));
-    }
     lists.sort_by_key(|index| std::cmp::Reverse(crls[*index].this_update()));
 
     let points = distribution_points(certificate)?;
@@ -103,6 +100,9 @@ fn status(
             why = error;
         }
     };
+    if points.iter().any(|point| point.has_crl_issuer) {
+        note(CrlError::Indirect);
+    }
     let mut covered = Reasons::NONE;
     for index in lists.iter().copied() {
         let list = &crls[index];
