@@ -5,6 +5,8 @@
 //! only thing the device machine acts on; besides it there is only a redirect to follow without
 //! trust.
 
+mod encryption;
+
 use der::asn1::ObjectIdentifier;
 use sztp_cms::{
     Certificate, CmsError, ContentInfo, Limits, PathError, PathOptions, Rule, SignedData,
@@ -13,6 +15,7 @@ use sztp_cms::{
 use sztp_voucher::yang::Encoding;
 use sztp_voucher::{Profile, SignedVoucher, VerifiedVoucher, VoucherContext, VoucherError};
 
+pub use self::encryption::{DecryptedData, DecryptionKey, encrypt_artifact};
 use crate::conveyed_info::{ConveyedInfo, ConveyedInfoError, RedirectInformation};
 use crate::rpc::GetBootstrappingDataOutput;
 
@@ -139,8 +142,8 @@ pub enum ArtifactError {
     /// Onboarding information that nobody vouches for.
     #[error("unsigned onboarding information from an unauthenticated source")]
     UntrustedOnboarding,
-    /// Encrypted artifacts are not read.
-    #[error("encrypted artifacts are not supported")]
+    /// An artifact is encrypted, and no key was given to [`BootstrappingData::decrypt`].
+    #[error("the artifact is encrypted and there is no key to decrypt it with")]
     Encrypted,
 }
 
@@ -230,6 +233,12 @@ impl BootstrappingData {
                     (SourceTrust::Unauthenticated, _) => Err(ArtifactError::UntrustedOnboarding),
                 }
             }
+            // AuthEnvelopedData is no SZTP form.
+            ContentInfo::EnvelopedData(message) if message.is_auth_enveloped_data() => {
+                Err(ArtifactError::ConveyedInformation(CmsError::NotSignedData(
+                    oids::ID_AUTH_ENVELOPED_DATA,
+                )))
+            }
             ContentInfo::EnvelopedData(_) => Err(ArtifactError::Encrypted),
             ContentInfo::Other(oid) => Err(ArtifactError::ConveyedInformation(
                 CmsError::NotSignedData(oid),
@@ -314,7 +323,9 @@ fn owner_of(
 
 fn refuse_encrypted(artifact: &[u8]) -> Result<(), ArtifactError> {
     match ContentInfo::parse(artifact, &Limits::default()) {
-        Ok(ContentInfo::EnvelopedData(_)) => Err(ArtifactError::Encrypted),
+        Ok(ContentInfo::EnvelopedData(message)) if !message.is_auth_enveloped_data() => {
+            Err(ArtifactError::Encrypted)
+        }
         _ => Ok(()),
     }
 }
