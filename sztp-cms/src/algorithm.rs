@@ -54,6 +54,18 @@ impl DigestAlgorithm {
         }
     }
 
+    /// The DigestInfo (RFC 8017 §9.2) around a message's digest, which RSASSA-PKCS1-v1_5 signs.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn digest_info(self, message: &[u8]) -> Result<Vec<u8>, der::Error> {
+        use crate::ber::{OCTET_STRING, SEQUENCE, encode};
+        let algorithm = AlgorithmIdentifierOwned {
+            oid: self.oid(),
+            parameters: Some(Any::null()),
+        };
+        let digest = encode(OCTET_STRING, &[&self.digest(message)]);
+        Ok(encode(SEQUENCE, &[&algorithm.to_der()?, &digest]))
+    }
+
     fn oid(self) -> ObjectIdentifier {
         match self {
             Self::Sha256 => SHA_256,
@@ -99,6 +111,7 @@ impl SignatureAlgorithm {
     }
 
     /// The same algorithm with another digest, where it has one to choose.
+    #[must_use]
     pub const fn with_digest(self, digest: DigestAlgorithm) -> Self {
         match self {
             Self::Ecdsa(_) => Self::Ecdsa(digest),

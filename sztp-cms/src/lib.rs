@@ -5,6 +5,13 @@
 //! it into [`VerifiedContent`], the only type whose content may be acted on. Nothing here does I/O
 //! or reads a clock: the time is an argument. What the content means (YANG, JSON) is left to
 //! `sztp-voucher` and `sztp-core`.
+//!
+//! # Features
+//!
+//! - `aws-lc-rs`: signatures by AWS-LC, several times faster than pure Rust.
+//! - `rustls`: certificate verifiers for rustls that use this crate's path validation.
+//! - `pkcs11`: signing with keys in tokens and HSMs. This feature is the one exception to the
+//!   above: it loads the token's module, talks to it, and may read a PIN from a file.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -22,6 +29,8 @@ mod key;
 mod limits;
 pub mod oids;
 mod path;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod rule;
 #[cfg(feature = "rustls")]
 mod rustls_verifier;
@@ -48,6 +57,8 @@ pub use path::{
     PathError, PathOptions, PolicyOptions, RevocationPolicy, TrustAnchors, ValidatedPath,
     validate_path,
 };
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11Error, Pkcs11Module, Pkcs11Signer, Pkcs11Uri};
 pub use rule::Rule;
 #[cfg(feature = "rustls")]
 pub use rustls_verifier::{

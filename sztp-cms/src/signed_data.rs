@@ -11,9 +11,7 @@ use der::asn1::ObjectIdentifier;
 
 pub use self::build::{SignedDataBuilder, SignerId, certs_only};
 pub use self::signer_info::SignerInfo;
-pub use self::verify::{
-    Leniency, SignerPolicy, VerifiedContent, VerifiedSigner, VerifyOptions,
-};
+pub use self::verify::{Leniency, SignerPolicy, VerifiedContent, VerifiedSigner, VerifyOptions};
 use crate::ber::{self, Reader};
 use crate::content_info::oid;
 use crate::error::malformed;

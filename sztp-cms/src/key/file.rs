@@ -61,9 +61,12 @@ pub(super) fn from_pkcs1(der: &[u8]) -> Result<PrivateKey, KeyError> {
         .map_err(|_| KeyError::Malformed)
 }
 
+/// The label of a PEM block and what it holds.
+type KeyBlock = (String, Zeroizing<Vec<u8>>);
+
 /// The first private-key block of a PEM file, past the parameters that `openssl ecparam` writes
 /// before it; `None` where the file is not PEM.
-pub(super) fn key_block(bytes: &[u8]) -> Result<Option<(String, Zeroizing<Vec<u8>>)>, KeyError> {
+pub(super) fn key_block(bytes: &[u8]) -> Result<Option<KeyBlock>, KeyError> {
     const BEGIN: &str = "-----BEGIN ";
     let Ok(text) = core::str::from_utf8(bytes) else {
         return Ok(None);
@@ -81,7 +84,7 @@ pub(super) fn key_block(bytes: &[u8]) -> Result<Option<(String, Zeroizing<Vec<u8
             let end = format!("-----END {label}-----");
             let length = rest.find(&end).ok_or(KeyError::Malformed)? + end.len();
             let (label, der) =
-                pem::decode_vec(rest[..length].as_bytes()).map_err(|_| KeyError::Malformed)?;
+                pem::decode_vec(&rest.as_bytes()[..length]).map_err(|_| KeyError::Malformed)?;
             return Ok(Some((label.to_owned(), Zeroizing::new(der))));
         }
         rest = &rest[BEGIN.len()..];

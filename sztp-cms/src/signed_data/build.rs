@@ -132,12 +132,11 @@ impl SignedDataBuilder {
                 digests.push(digest);
             }
         }
-        let content = match self.detached {
-            true => Vec::new(),
-            false => encode(
-                ber::CONTEXT_0,
-                &[&encode(ber::OCTET_STRING, &[&self.content])],
-            ),
+        let content = if self.detached {
+            Vec::new()
+        } else {
+            let octets = encode(ber::OCTET_STRING, &[&self.content]);
+            encode(ber::CONTEXT_0, &[&octets])
         };
         // RFC 5652 §5.1: version 1 needs plain data and signers named by issuer and serial.
         let plain =

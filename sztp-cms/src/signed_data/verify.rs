@@ -292,8 +292,10 @@ impl Attempt<'_> {
             match (self.signer(signer, &find_path), policy) {
                 (Ok(verified), SignerPolicy::Any) => return Ok(vec![verified]),
                 (Ok(verified), SignerPolicy::All) => good.push(verified),
-                (Err(error), SignerPolicy::All) => return Err(error),
-                (Err(error @ CmsError::BudgetExhausted { .. }), _) => return Err(error),
+                (Err(error), SignerPolicy::All)
+                | (Err(error @ CmsError::BudgetExhausted { .. }), SignerPolicy::Any) => {
+                    return Err(error);
+                }
                 (Err(error), SignerPolicy::Any) => keep_furthest(&mut furthest, error),
             }
         }
