@@ -325,3 +325,79 @@ fn issuer_and_serial(body: &[u8]) -> Result<Identifier, CmsError> {
 pub(super) const BIT_STRING: u8 = 0x03;
 /// `[1]`: KeyAgreeRecipientInfo among the RecipientInfos.
 pub(super) const KEY_AGREEMENT: u8 = ber::CONTEXT_1;
+
+#[cfg(test)]
+mod tests {
+    use super::super::algorithm::{
+        EC_PUBLIC_KEY, KeyWrap, NULL, P_256, P_384, RSA_ENCRYPTION, identifier,
+    };
+    use super::*;
+    use crate::ber::encode;
+    use crate::content_info::encode_oid;
+    use crate::{KeyType, SigningKey};
+
+    /// A KeyAgreeRecipientInfo for issuer and serial number that are empty.
+    fn message_part(originator: &[u8]) -> Vec<u8> {
+        let agreement = Agreement {
+            derivation: KeyDigest::Sha256,
+            wrap: KeyWrap::Aes256,
+        };
+        let issuer = encode(ber::SEQUENCE, &[]);
+        let id = encode(ber::SEQUENCE, &[&issuer, &encode(ber::INTEGER, &[&[1]])]);
+        let wrapped = encode(ber::OCTET_STRING, &[&[0; 40]]);
+        let key = encode(ber::SEQUENCE, &[&id, &wrapped]);
+        encode(
+            KEY_AGREEMENT,
+            &[
+                &encode(ber::INTEGER, &[&[3]]),
+                &encode(ber::CONTEXT_0, &[originator]),
+                &agreement.encode(),
+                &encode(ber::SEQUENCE, &[&key, &key]),
+            ],
+        )
+    }
+
+    fn plans(originator: &[u8]) -> Result<bool, CmsError> {
+        let recipients = Recipient::read_all(&message_part(originator), &Limits::default())?;
+        assert_eq!(recipients.len(), 2);
+        let key = SigningKey::generate(KeyType::EcP256).expect("a key");
+        let plan = recipients[1].plan(&key, DecryptionPolicy::default(), &mut Vec::new());
+        match plan {
+            Ok(_) => Ok(true),
+            Err(CmsError::UnsupportedEncryption { .. }) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn ephemeral(algorithm: &[u8]) -> Vec<u8> {
+        let point = encode(BIT_STRING, &[&[0], &[4; 65]]);
+        encode(ber::CONTEXT_1, &[algorithm, &point])
+    }
+
+    #[test]
+    fn an_ephemeral_key_on_the_recipients_curve_is_asked_for() {
+        let curve = |curve| identifier(EC_PUBLIC_KEY, &encode_oid(curve));
+        assert_eq!(plans(&ephemeral(&identifier(EC_PUBLIC_KEY, &[]))), Ok(true));
+        assert_eq!(
+            plans(&ephemeral(&identifier(EC_PUBLIC_KEY, &NULL))),
+            Ok(true)
+        );
+        assert_eq!(plans(&ephemeral(&curve(P_256))), Ok(true));
+        assert_eq!(plans(&ephemeral(&curve(P_384))), Ok(false));
+        assert_eq!(
+            plans(&ephemeral(&identifier(RSA_ENCRYPTION, &NULL))),
+            Ok(false)
+        );
+        // Static Diffie-Hellman: the originator has a certificate.
+        assert_eq!(
+            plans(&encode(ber::CONTEXT_0_PRIMITIVE, &[&[7; 20]])),
+            Ok(false)
+        );
+        let unaligned = encode(BIT_STRING, &[&[1], &[4; 65]]);
+        let unaligned = encode(
+            ber::CONTEXT_1,
+            &[&identifier(EC_PUBLIC_KEY, &[]), &unaligned],
+        );
+        assert!(plans(&unaligned).is_err());
+    }
+}
