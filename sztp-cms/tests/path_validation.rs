@@ -1,6 +1,8 @@
 //! Paths as the field has them, and bags that mean harm. What RFC 5280 says of single rules is
 //! judged by PKITS (`pkits.rs`).
 
+#![allow(clippy::unwrap_used)]
+
 use std::process::Command;
 use std::time::{Duration, Instant};
 

@@ -6,6 +6,8 @@
 //! message that PKITS has for it, with the certificates and revocation lists in the message; and
 //! with all certificates and lists of the suite in one bag, so that the path must be found.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};

@@ -59,11 +59,11 @@ pub(crate) fn attribute(der: &[u8], oid: ObjectIdentifier) -> Option<String> {
         .and_then(|a| text(a.value))
 }
 
-/// All values of one attribute type.
-pub(crate) fn attributes(der: &[u8], oid: ObjectIdentifier) -> Vec<String> {
+/// All values of one attribute type; `None` for one that is no text.
+pub(crate) fn attributes(der: &[u8], oid: ObjectIdentifier) -> Vec<Option<String>> {
     let all = parse(der).unwrap_or_default().into_iter().flatten();
     all.filter(|a| a.oid == oid)
-        .filter_map(|a| text(a.value))
+        .map(|a| text(a.value))
         .collect()
 }
 

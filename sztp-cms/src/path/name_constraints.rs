@@ -140,7 +140,8 @@ impl<'a> Constraints<'a> {
         }
         let mailboxes = name::attributes(certificate.subject_der(), name::EMAIL_ADDRESS);
         names.extend(mailboxes.iter().map(|mailbox| Prepared {
-            name: GeneralName::Email(mailbox),
+            // What is no text is no mailbox within any constraint.
+            name: GeneralName::Email(mailbox.as_deref().unwrap_or_default()),
             canonical: Cow::Borrowed(&[]),
         }));
 
@@ -174,26 +175,21 @@ impl<'a> Constraints<'a> {
 
 /// A leading dot, which RFC 5280 does not define here, is read as "subdomains only".
 fn dns_within(name: &str, constraint: &str, exclude: bool) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    let constraint = constraint
-        .strip_suffix('.')
-        .unwrap_or(constraint)
-        .to_ascii_lowercase();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let constraint = constraint.strip_suffix('.').unwrap_or(constraint);
     // A wildcard stands for names that an exclusion may hit.
     if exclude
         && name
             .strip_prefix('*')
-            .is_some_and(|rest| constraint.ends_with(rest))
+            .is_some_and(|rest| head_before(constraint, rest).is_some())
     {
         return true;
     }
-    match constraint.strip_prefix('.') {
-        _ if constraint.is_empty() => true,
-        Some(_) => name.ends_with(&constraint),
-        None => name
-            .strip_suffix(&constraint)
-            .is_some_and(|head| head.is_empty() || head.ends_with('.')),
+    if constraint.is_empty() {
+        return true;
     }
+    head_before(name, constraint)
+        .is_some_and(|head| head.is_empty() || head.ends_with('.') || constraint.starts_with('.'))
 }
 
 fn email_within(mailbox: &str, constraint: &str) -> Option<bool> {
@@ -220,12 +216,13 @@ fn uri_within(uri: &str, constraint: &str) -> Option<bool> {
 
 /// One host, or with a leading dot all hosts in the domain.
 fn host_within(host: &str, constraint: &str) -> bool {
-    let (host, constraint) = (host.to_ascii_lowercase(), constraint.to_ascii_lowercase());
-    if constraint.starts_with('.') {
-        host.ends_with(&constraint)
-    } else {
-        host == constraint
-    }
+    head_before(host, constraint).is_some_and(|head| head.is_empty() || constraint.starts_with('.'))
+}
+
+/// What comes before `end` in `text` that ends so, case aside.
+fn head_before<'a>(text: &'a str, end: &str) -> Option<&'a str> {
+    let (head, tail) = text.split_at_checked(text.len().checked_sub(end.len())?)?;
+    tail.eq_ignore_ascii_case(end).then_some(head)
 }
 
 fn ip_within(address: &[u8], constraint: &[u8]) -> Option<bool> {

@@ -5,8 +5,8 @@
 //! its parents. What the tree decides can be read off that graph, whose size is that of the
 //! certificates' extensions. Qualifiers are for people and are not kept.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
@@ -139,12 +139,12 @@ impl<'a> Level<'a> {
             self.any_policy = false;
             return Ok(());
         };
-        let any_policy = any_policy_counts && found.contains_key(ANY_POLICY);
+        let any_policy = any_policy_counts && found.contains(ANY_POLICY);
         if !any_policy {
-            self.policies.retain(|policy, _| found.contains_key(policy));
+            self.policies.retain(|policy, _| found.contains(policy));
         }
         if self.any_policy {
-            for policy in found.into_keys().filter(|policy| *policy != ANY_POLICY) {
+            for policy in found.into_iter().filter(|policy| *policy != ANY_POLICY) {
                 self.policies.entry(policy).or_default();
             }
         }
@@ -164,7 +164,7 @@ impl<'a> Level<'a> {
             policies: BTreeMap::new(),
             any_policy: self.any_policy,
         };
-        for (from, to) in mappings {
+        for Mapping { from, to } in mappings {
             if !allowed {
                 self.policies.remove(from);
                 continue;
@@ -236,13 +236,13 @@ fn valid_policies(levels: &[Level<'_>], wanted: &[ObjectIdentifier]) -> Vec<Obje
 fn policies<'a>(
     certificate: &'a Certificate,
     work: &mut Work,
-) -> Result<Option<BTreeMap<&'a [u8], ()>>, PathError> {
+) -> Result<Option<BTreeSet<&'a [u8]>>, PathError> {
     let mut extensions = certificate.extensions();
     let Some(extension) = extensions.find(|one| one.oid == OID_CERTIFICATE_POLICIES) else {
         return Ok(None);
     };
     let bad = || malformed(certificate, OID_CERTIFICATE_POLICIES);
-    let mut found = BTreeMap::new();
+    let mut found = BTreeSet::new();
     let mut reader = sequence(extension.value).ok_or_else(bad)?;
     while !reader.is_finished() {
         work.take_policies(1)?;
@@ -255,7 +255,7 @@ fn policies<'a>(
                 subject: certificate.subject(),
             });
         }
-        if found.insert(policy, ()).is_some() {
+        if !found.insert(policy) {
             return Err(bad());
         }
     }
@@ -280,12 +280,18 @@ fn policy_information(information: AnyRef<'_>) -> Option<(&[u8], bool)> {
     fields.is_finished().then_some((policy, known))
 }
 
-/// The content of policyMappings (RFC 5280 §4.2.1.5): from issuerDomainPolicy to
-/// subjectDomainPolicy.
+/// An issuerDomainPolicy and the subjectDomainPolicy that stands for it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Mapping<'a> {
+    from: &'a [u8],
+    to: &'a [u8],
+}
+
+/// The content of policyMappings (RFC 5280 §4.2.1.5).
 fn mappings<'a>(
     certificate: &'a Certificate,
     work: &mut Work,
-) -> Result<Vec<(&'a [u8], &'a [u8])>, PathError> {
+) -> Result<Vec<Mapping<'a>>, PathError> {
     let Some(value) = certificate.extension(OID_POLICY_MAPPINGS) else {
         return Ok(Vec::new());
     };
@@ -300,7 +306,7 @@ fn mappings<'a>(
         if !pair.is_finished() || from == ANY_POLICY || to == ANY_POLICY {
             return Err(bad());
         }
-        list.push((from, to));
+        list.push(Mapping { from, to });
     }
     list.sort_unstable();
     list.dedup();

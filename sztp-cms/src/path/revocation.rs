@@ -258,7 +258,9 @@ fn judge(
     }
     // A long list costs most in being digested.
     let length = search.options.crls[index].tbs_der().len();
-    search.work.check_signatures(1 + length / OCTETS_PER_CHECK)?;
+    search
+        .work
+        .check_signatures(1 + length / OCTETS_PER_CHECK)?;
     let verdict = match verify_signature(&search.options.crls[index], signer) {
         Ok(()) if above.contains(signer) => Ok(()),
         // Being looked at further up: a list does not vouch for its own signer.

@@ -31,20 +31,22 @@ impl Signed<'_> {
         }
         let algorithm = spki::AlgorithmIdentifierOwned::from_der(self.outer_algorithm)
             .map_err(|_| Refusal::UnsupportedAlgorithm)
-            .and_then(|id| SignatureAlgorithm::from_identifier(&id).map_err(algorithm_refusal))?;
+            .and_then(|id| {
+                SignatureAlgorithm::from_identifier(&id).map_err(|error| algorithm_refusal(&error))
+            })?;
         let key = signer.verifying_key().map_err(|error| match error {
             KeyError::RsaSize { .. } => Refusal::WeakAlgorithm,
             _ => Refusal::UnsupportedAlgorithm,
         })?;
         key.verify(algorithm, self.octets, self.signature)
             .map_err(|error| match error {
-                SignatureError::Algorithm(error) => algorithm_refusal(error),
+                SignatureError::Algorithm(error) => algorithm_refusal(&error),
                 _ => Refusal::Bad,
             })
     }
 }
 
-fn algorithm_refusal(error: AlgorithmError) -> Refusal {
+fn algorithm_refusal(error: &AlgorithmError) -> Refusal {
     match error {
         AlgorithmError::Weak { .. } => Refusal::WeakAlgorithm,
         _ => Refusal::UnsupportedAlgorithm,
