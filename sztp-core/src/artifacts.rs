@@ -9,8 +9,9 @@ mod encryption;
 
 use der::asn1::ObjectIdentifier;
 use sztp_cms::{
-    Certificate, CmsError, ContentInfo, Limits, PathError, PathOptions, Rule, SignedData,
-    SignedDataBuilder, Signer, TrustAnchors, certs_only, oids, parse_certs_only, validate_path,
+    Certificate, CertificateRevocationList, CmsError, ContentInfo, Limits, PathError, PathOptions,
+    RevocationPolicy, Rule, SignedData, SignedDataBuilder, Signer, TrustAnchors, certs_only, oids,
+    parse_certs_only, validate_path,
 };
 use sztp_voucher::yang::Encoding;
 use sztp_voucher::{Profile, SignedVoucher, VerifiedVoucher, VoucherContext, VoucherError};
@@ -125,11 +126,15 @@ pub enum ArtifactError {
     /// The owner certificate is not the owner's whom the voucher names.
     #[error("the owner certificate does not lead to the voucher's pinned-domain-cert: {0}")]
     NotUnderPinnedDomainCert(#[source] PathError),
-    /// The voucher wants revocation checked and nothing says that the certificate is not revoked.
+    /// The voucher wants revocation checked, and no current revocation list beside the owner
+    /// certificate says that it and its chain are not revoked.
     #[error(
         "the voucher demands a revocation check of the owner certificate, and none is possible"
     )]
     RevocationUnknown,
+    /// The owner certificate, or one of its chain, is on a revocation list.
+    #[error("the owner certificate is not valid any more: {0}")]
+    Revoked(#[source] PathError),
     /// The ownership voucher.
     #[error("ownership voucher: {0}")]
     Voucher(#[from] VoucherError),
@@ -157,6 +162,7 @@ impl ArtifactError {
             Self::OwnerCertificateMissing => "owner-certificate.not-the-signer",
             Self::NotUnderPinnedDomainCert(_) => "owner-certificate.not-under-pinned-domain-cert",
             Self::RevocationUnknown => "owner-certificate.revocation-unknown",
+            Self::Revoked(_) => "owner-certificate.revoked",
             Self::Voucher(inner) => inner.code(),
             Self::VoucherAbsent => "artifacts.voucher-absent",
             Self::OwnerCertificateAbsent => "artifacts.owner-certificate-absent",
@@ -174,7 +180,9 @@ impl ArtifactError {
             Self::OwnerCertificateMissing | Self::NotUnderPinnedDomainCert(_) => {
                 Rule::new(8572, "5.4", "owner certificate")
             }
-            Self::RevocationUnknown => Rule::new(8366, "5.3", "domain-cert-revocation-checks"),
+            Self::RevocationUnknown | Self::Revoked(_) => {
+                Rule::new(8366, "5.3", "domain-cert-revocation-checks")
+            }
             Self::Voucher(inner) => inner.rule(),
             Self::VoucherAbsent | Self::OwnerCertificateAbsent => {
                 Rule::new(8572, "5.4", "signed data")
@@ -268,9 +276,6 @@ impl BootstrappingData {
         let bag = parse_certs_only(owner_certificate, &Limits::default())
             .map_err(ArtifactError::OwnerCertificate)?;
         let owner = owner_of(signed, &bag, &voucher, context)?;
-        if voucher.voucher().domain_cert_revocation_checks == Some(true) {
-            return Err(ArtifactError::RevocationUnknown);
-        }
         let verified = signed
             .verify_with(&owner, &CONTENT_TYPES, context.leniency)
             .map_err(ArtifactError::NotSignedByOwner)?;
@@ -293,8 +298,17 @@ fn owner_of(
     context: &VoucherContext<'_>,
 ) -> Result<Certificate, ArtifactError> {
     let pin = TrustAnchors::new([voucher.pinned_domain_cert().clone()]);
+    let revocation = revocation_policy(voucher);
+    // Stapled beside the certificates (RFC 8572 §3.2); what cannot be read is as good as absent.
+    let crls: Vec<CertificateRevocationList> = bag
+        .crls()
+        .iter()
+        .filter_map(|der| CertificateRevocationList::from_der(der).ok())
+        .collect();
     let options = PathOptions {
         require_digital_signature_usage: true,
+        revocation,
+        crls: &crls,
         ..PathOptions::default()
     };
     let candidates = bag
@@ -304,6 +318,12 @@ fn owner_of(
     let mut outcome = Err(ArtifactError::OwnerCertificateMissing);
     for candidate in candidates {
         match validate_path(candidate, bag.certificates(), &pin, context.clock, &options) {
+            // Nothing below the pin could be on a list, and none of the pin's own would be believed.
+            Ok(path)
+                if revocation == RevocationPolicy::WholePath && path.certificates().len() == 1 =>
+            {
+                outcome = Err(ArtifactError::RevocationUnknown);
+            }
             // Issuer and serial may name several: the one whose signature holds is the owner.
             Ok(_) => {
                 outcome = Ok(candidate.clone());
@@ -313,12 +333,26 @@ fn owner_of(
                 }
             }
             Err(error) if outcome.is_err() => {
-                outcome = Err(ArtifactError::NotUnderPinnedDomainCert(error));
+                outcome = Err(match error {
+                    PathError::Revoked { .. } => ArtifactError::Revoked(error),
+                    PathError::RevocationUnknown { .. } => ArtifactError::RevocationUnknown,
+                    error => ArtifactError::NotUnderPinnedDomainCert(error),
+                });
             }
             Err(_) => {}
         }
     }
     outcome
+}
+
+/// What the voucher wants checked (RFC 8366 §5.3): it must be, it must not be, or as is normal in
+/// PKIX, where a list that is there is heard.
+fn revocation_policy(voucher: &VerifiedVoucher) -> RevocationPolicy {
+    match voucher.voucher().domain_cert_revocation_checks {
+        Some(true) => RevocationPolicy::WholePath,
+        Some(false) => RevocationPolicy::NotChecked,
+        None => RevocationPolicy::WhereAvailable,
+    }
 }
 
 fn refuse_encrypted(artifact: &[u8]) -> Result<(), ArtifactError> {
