@@ -151,6 +151,31 @@ impl ValidatedPath {
 /// [`WallClock::Unknown`] validity periods are not looked at (RFC 8572 §9.1), neither of
 /// certificates nor of revocation lists. When no path holds, the error is the most telling one of
 /// all that were tried.
+///
+/// ```
+/// use sztp_cms::{
+///     CertificateBuilder, KeyType, PathError, PathOptions, RevocationPolicy, Signer, SigningKey,
+///     TrustAnchors, UnixTime, WallClock, validate_path,
+/// };
+///
+/// let (ca_key, key) = (SigningKey::generate(KeyType::EcP256)?, SigningKey::generate(KeyType::EcP256)?);
+/// let ca = CertificateBuilder::new("CN=IDevID CA").ca(None).self_signed(&ca_key)?;
+/// let device = CertificateBuilder::new("CN=AX7,serialNumber=AX7-00042")
+///     .issued_by(key.spki_der(), &ca, &ca_key)?;
+///
+/// let anchors = TrustAnchors::new([ca]);
+/// let clock = WallClock::Trusted(UnixTime::parse_rfc3339("2026-03-02T08:15:00Z")?);
+/// let path = validate_path(&device, &[], &anchors, clock, &PathOptions::default())?;
+/// assert_eq!(path.certificates().len(), 2);
+///
+/// let strict = PathOptions {
+///     revocation: RevocationPolicy::EndEntity,
+///     ..PathOptions::default()
+/// };
+/// let refused = validate_path(&device, &[], &anchors, clock, &strict);
+/// assert!(matches!(refused, Err(PathError::RevocationUnknown { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn validate_path(
     end: &Certificate,
     intermediates: &[Certificate],

@@ -3,9 +3,7 @@
 
 use der::asn1::ObjectIdentifier;
 
-use super::policy::{
-    OID_CERTIFICATE_POLICIES, OID_INHIBIT_ANY_POLICY, OID_POLICY_CONSTRAINTS, OID_POLICY_MAPPINGS,
-};
+use super::policy::POLICY_EXTENSIONS;
 use super::revocation::OID_CRL_DISTRIBUTION_POINTS;
 use super::{
     OID_NAME_CONSTRAINTS, OID_SUBJECT_ALT_NAME, PathError, PathOptions, RevocationPolicy,
@@ -72,6 +70,7 @@ fn check_critical(
     for extension in certificate.extensions().filter(|one| one.critical) {
         let oid = extension.oid;
         let processed = PROCESSED.contains(&oid)
+            || POLICY_EXTENSIONS.contains(&oid)
             || (oid == OID_CRL_DISTRIBUTION_POINTS && revocation != RevocationPolicy::NotChecked);
         if !processed {
             return Err(PathError::UnknownCriticalExtension {
@@ -115,10 +114,6 @@ const PROCESSED: &[ObjectIdentifier] = &[
     OID_AUTHORITY_KEY_IDENTIFIER,
     OID_SUBJECT_KEY_IDENTIFIER,
     OID_EXTENDED_KEY_USAGE,
-    OID_CERTIFICATE_POLICIES,
-    OID_POLICY_MAPPINGS,
-    OID_POLICY_CONSTRAINTS,
-    OID_INHIBIT_ANY_POLICY,
 ];
 
 const OID_EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");

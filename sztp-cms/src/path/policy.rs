@@ -43,10 +43,10 @@ pub(super) fn check(
     let below_anchor = &path[..path.len() - 1];
     // Most paths know no policies at all, and then nothing depends on them.
     let concerned = options.require_explicit_policy
-        || below_anchor.iter().any(|certificate| {
-            certificate.extension(OID_CERTIFICATE_POLICIES).is_some()
-                || certificate.extension(OID_POLICY_CONSTRAINTS).is_some()
-        });
+        || below_anchor
+            .iter()
+            .flat_map(Certificate::extensions)
+            .any(|extension| POLICY_EXTENSIONS.contains(&extension.oid));
     if !concerned || below_anchor.is_empty() {
         return Ok(Vec::new());
     }
@@ -402,13 +402,18 @@ fn oid<'a>(reader: &mut SliceReader<'a>) -> Option<&'a [u8]> {
     (value.tag() == Tag::ObjectIdentifier && !value.value().is_empty()).then(|| value.value())
 }
 
-pub(super) const OID_CERTIFICATE_POLICIES: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("2.5.29.32");
-pub(super) const OID_POLICY_MAPPINGS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.33");
-pub(super) const OID_POLICY_CONSTRAINTS: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("2.5.29.36");
-pub(super) const OID_INHIBIT_ANY_POLICY: ObjectIdentifier =
-    ObjectIdentifier::new_unwrap("2.5.29.54");
+const OID_CERTIFICATE_POLICIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32");
+const OID_POLICY_MAPPINGS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.33");
+const OID_POLICY_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.36");
+const OID_INHIBIT_ANY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.54");
+
+/// The extensions that are processed here.
+pub(super) const POLICY_EXTENSIONS: &[ObjectIdentifier] = &[
+    OID_CERTIFICATE_POLICIES,
+    OID_POLICY_MAPPINGS,
+    OID_POLICY_CONSTRAINTS,
+    OID_INHIBIT_ANY_POLICY,
+];
 
 /// 2.5.29.32.0
 const ANY_POLICY: &[u8] = &[0x55, 0x1d, 0x20, 0x00];

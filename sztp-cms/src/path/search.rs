@@ -1,7 +1,5 @@
 //! Path building: a depth-first search upwards from the end-entity certificate (RFC 4158).
 
-use std::collections::HashSet;
-
 use super::signature::{Refusal, Signed};
 use super::work::Work;
 use super::{PathError, PathOptions, ValidatedPath, checks, name_constraints, policy, revocation};
@@ -48,7 +46,15 @@ impl Search<'_> {
         let Some(current) = attempt.path.last().cloned() else {
             return false;
         };
+        let mut tried: Vec<&Certificate> = Vec::new();
         for issuer in candidates(&current, self.anchors) {
+            if attempt.is_over() {
+                return false;
+            }
+            if tried.contains(&issuer) {
+                continue;
+            }
+            tried.push(issuer);
             if !self.link(attempt, &current, issuer, Role::Anchor) {
                 continue;
             }
@@ -60,8 +66,9 @@ impl Search<'_> {
         }
         let mut found_issuer = false;
         for issuer in candidates(&current, self.intermediates) {
-            // A key met before under the same name leads nowhere new.
-            if attempt.path.iter().any(|seen| same_entity(seen, issuer)) {
+            // Neither a copy nor a key met before under the same name leads anywhere new.
+            if tried.contains(&issuer) || attempt.path.iter().any(|seen| same_entity(seen, issuer))
+            {
                 continue;
             }
             if attempt.path.len() >= MAX_PATH_LENGTH {
@@ -73,6 +80,7 @@ impl Search<'_> {
             if attempt.is_over() {
                 return false;
             }
+            tried.push(issuer);
             if !self.link(attempt, &current, issuer, Role::Intermediate) {
                 continue;
             }
@@ -154,8 +162,7 @@ enum Role {
     Intermediate,
 }
 
-/// Certificates that have the name of `subject`'s issuer, each once, those with its key identifier
-/// first.
+/// Certificates that have the name of `subject`'s issuer, those with its key identifier first.
 ///
 /// A key identifier is a hint for path building (RFC 5280 §4.2.1.1); the signature decides.
 fn candidates<'a>(subject: &Certificate, pool: &'a [Certificate]) -> Vec<&'a Certificate> {
@@ -164,10 +171,8 @@ fn candidates<'a>(subject: &Certificate, pool: &'a [Certificate]) -> Vec<&'a Cer
         .filter(|one| one.is_named_as_issuer_of(subject))
         .collect();
     if named.len() > 1 {
-        let mut seen = HashSet::with_capacity(named.len());
-        named.retain(|one| seen.insert(one.as_der()));
         let wanted = subject.authority_key_id();
-        named.sort_by_key(|one| match (wanted, one.subject_key_id()) {
+        named.sort_by_cached_key(|one| match (wanted, one.subject_key_id()) {
             (Some(wanted), Some(id)) if wanted == id => 0,
             (Some(_), Some(_)) => 2,
             _ => 1,
