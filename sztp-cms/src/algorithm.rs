@@ -2,6 +2,9 @@
 //!
 //! SHA-1 and MD5 are recognised only to be refused by name.
 
+#[cfg(feature = "ml-dsa")]
+mod ml_dsa;
+
 use core::fmt;
 
 use der::asn1::{Any, ObjectIdentifier};
@@ -9,6 +12,8 @@ use der::{Decode, Encode, Sequence};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use spki::AlgorithmIdentifierOwned;
 
+#[cfg(feature = "ml-dsa")]
+pub use self::ml_dsa::MlDsaParameterSet;
 use crate::Rule;
 
 /// A SHA-2 digest (RFC 5754 §2).
@@ -42,8 +47,10 @@ impl DigestAlgorithm {
     }
 
     /// As named in a CMS digestAlgorithm.
+    ///
+    /// Parameters are absent or NULL (RFC 5754 §2).
     pub fn from_identifier(id: &AlgorithmIdentifierOwned) -> Result<Self, AlgorithmError> {
-        Self::from_oid(id.oid)
+        Self::from_oid(id.oid).and_then(|digest| without_parameters(id, digest))
     }
 
     /// For a CMS digestAlgorithm; parameters are absent (RFC 5754 §2).
@@ -98,15 +105,20 @@ pub enum SignatureAlgorithm {
     RsaPss(DigestAlgorithm),
     /// Ed25519 (RFC 8032 §5.1), which digests by itself.
     Ed25519,
+    /// ML-DSA in its pure form with an empty context (RFC 9882 §3), which digests by itself.
+    #[cfg(feature = "ml-dsa")]
+    MlDsa(MlDsaParameterSet),
 }
 
 impl SignatureAlgorithm {
     /// The digest part; for algorithms without one, what a CMS digestAlgorithm must say: SHA-512
-    /// for Ed25519 (RFC 8419 §2.3).
+    /// for Ed25519 (RFC 8419 §2.3) and ML-DSA (RFC 9882 §3.3).
     pub const fn digest(self) -> DigestAlgorithm {
         match self {
             Self::Ecdsa(digest) | Self::RsaPkcs1(digest) | Self::RsaPss(digest) => digest,
             Self::Ed25519 => DigestAlgorithm::Sha512,
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(_) => DigestAlgorithm::Sha512,
         }
     }
 
@@ -126,19 +138,24 @@ impl SignatureAlgorithm {
     /// `rsaEncryption`, which names no digest, is [`Self::from_cms_identifier`]'s business.
     pub fn from_identifier(id: &AlgorithmIdentifierOwned) -> Result<Self, AlgorithmError> {
         use DigestAlgorithm::{Sha256, Sha384, Sha512};
-        match id.oid {
-            ECDSA_SHA_256 => Ok(Self::Ecdsa(Sha256)),
-            ECDSA_SHA_384 => Ok(Self::Ecdsa(Sha384)),
-            ECDSA_SHA_512 => Ok(Self::Ecdsa(Sha512)),
-            RSA_SHA_256 => Ok(Self::RsaPkcs1(Sha256)),
-            RSA_SHA_384 => Ok(Self::RsaPkcs1(Sha384)),
-            RSA_SHA_512 => Ok(Self::RsaPkcs1(Sha512)),
-            RSASSA_PSS => pss_digest(id.parameters.as_ref()).map(Self::RsaPss),
-            ED25519 => without_parameters(id).map(|()| Self::Ed25519),
-            ECDSA_SHA_1 | RSA_SHA_1 => Err(AlgorithmError::Weak { name: "SHA-1" }),
-            RSA_MD5 => Err(AlgorithmError::Weak { name: "MD5" }),
-            other => Err(AlgorithmError::Unsupported { oid: other }),
-        }
+        let algorithm = match id.oid {
+            ECDSA_SHA_256 => Self::Ecdsa(Sha256),
+            ECDSA_SHA_384 => Self::Ecdsa(Sha384),
+            ECDSA_SHA_512 => Self::Ecdsa(Sha512),
+            RSA_SHA_256 => Self::RsaPkcs1(Sha256),
+            RSA_SHA_384 => Self::RsaPkcs1(Sha384),
+            RSA_SHA_512 => Self::RsaPkcs1(Sha512),
+            RSASSA_PSS => return pss_digest(id.parameters.as_ref()).map(Self::RsaPss),
+            ED25519 => return parameters_absent(id, Self::Ed25519),
+            #[cfg(feature = "ml-dsa")]
+            oid if let Some(set) = MlDsaParameterSet::from_oid(oid) => {
+                return parameters_absent(id, Self::MlDsa(set));
+            }
+            ECDSA_SHA_1 | RSA_SHA_1 => return Err(AlgorithmError::Weak { name: "SHA-1" }),
+            RSA_MD5 => return Err(AlgorithmError::Weak { name: "MD5" }),
+            other => return Err(AlgorithmError::Unsupported { oid: other }),
+        };
+        without_parameters(id, algorithm)
     }
 
     /// As named in a SignerInfo, where `rsaEncryption` takes the digest from digestAlgorithm
@@ -148,14 +165,31 @@ impl SignatureAlgorithm {
         digest: DigestAlgorithm,
     ) -> Result<Self, AlgorithmError> {
         if id.oid == RSA_ENCRYPTION {
-            return Ok(Self::RsaPkcs1(digest));
+            return without_parameters(id, Self::RsaPkcs1(digest));
         }
         let algorithm = Self::from_identifier(id)?;
+        // RFC 9882 §3.3: a verifier may insist on a digest of the key's strength. All that are
+        // accepted here are strong enough for other keys too.
+        #[cfg(feature = "ml-dsa")]
+        if let Self::MlDsa(_) = algorithm {
+            return Ok(algorithm);
+        }
         if algorithm.digest() == digest {
             Ok(algorithm)
         } else {
             Err(AlgorithmError::DigestMismatch)
         }
+    }
+
+    /// Whether a CMS digestAlgorithm says nothing where there are no signed attributes, and must
+    /// not be looked at (RFC 9882 §3.3).
+    pub(crate) fn ignores_digest(id: &AlgorithmIdentifierOwned) -> Option<Self> {
+        #[cfg(feature = "ml-dsa")]
+        if let Ok(algorithm @ Self::MlDsa(_)) = Self::from_identifier(id) {
+            return Some(algorithm);
+        }
+        let _ = id;
+        None
     }
 
     /// For a certificate's or SignerInfo's signatureAlgorithm.
@@ -170,6 +204,8 @@ impl SignatureAlgorithm {
             Self::RsaPkcs1(Sha512) => (RSA_SHA_512, Some(Any::null())),
             Self::RsaPss(digest) => (RSASSA_PSS, Some(pss_parameters(digest)?)),
             Self::Ed25519 => (ED25519, None),
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(set) => (set.oid(), None),
         };
         Ok(AlgorithmIdentifierOwned { oid, parameters })
     }
@@ -182,6 +218,8 @@ impl fmt::Display for SignatureAlgorithm {
             Self::RsaPkcs1(digest) => ("RSA PKCS#1 v1.5", digest),
             Self::RsaPss(digest) => ("RSA-PSS", digest),
             Self::Ed25519 => return f.write_str("Ed25519"),
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(set) => return set.fmt(f),
         };
         write!(f, "{name} with SHA-{}", digest.length() * 8)
     }
@@ -203,15 +241,15 @@ pub enum AlgorithmError {
         /// Its object identifier.
         oid: ObjectIdentifier,
     },
+    /// Parameters where there are none to have (RFC 5754 §2, §3, RFC 8410 §3, RFC 9881 §2).
+    #[error("algorithm {oid} has no parameters")]
+    Parameters {
+        /// Its object identifier.
+        oid: ObjectIdentifier,
+    },
     /// The parameters of RSASSA-PSS are not the ones accepted (RFC 4055 §3.1).
     #[error("RSASSA-PSS parameters are not one SHA-2 digest with a salt of its length")]
     PssParameters,
-    /// Parameters with an algorithm that has none (RFC 8410 §3).
-    #[error("algorithm {oid} must have no parameters")]
-    Parameters {
-        /// The algorithm's object identifier.
-        oid: ObjectIdentifier,
-    },
     /// digestAlgorithm and signatureAlgorithm name different digests (RFC 5754 §3).
     #[error("digestAlgorithm differs from the digest of signatureAlgorithm")]
     DigestMismatch,
@@ -234,9 +272,27 @@ impl AlgorithmError {
         match self {
             Self::Weak { .. } | Self::Unsupported { .. } => Rule::new(5754, "2", "algorithms"),
             Self::PssParameters => Rule::new(4055, "3.1", "RSASSA-PSS parameters"),
-            Self::Parameters { .. } => Rule::new(8410, "3", "algorithm without parameters"),
+            Self::Parameters { .. } => Rule::new(5754, "3", "algorithm parameters"),
             Self::DigestMismatch => Rule::new(5754, "3", "digest of the signature algorithm"),
         }
+    }
+}
+
+/// Both "absent" and NULL mean none: which of them is right differs between RFC 3370 §2 and RFC
+/// 5754, and encoders differ likewise.
+fn without_parameters<T>(id: &AlgorithmIdentifierOwned, value: T) -> Result<T, AlgorithmError> {
+    match &id.parameters {
+        None => Ok(value),
+        Some(parameters) if parameters.is_null() => Ok(value),
+        Some(_) => Err(AlgorithmError::Parameters { oid: id.oid }),
+    }
+}
+
+/// Newer algorithms allow no NULL (RFC 8410 §3, RFC 9881 §2).
+fn parameters_absent<T>(id: &AlgorithmIdentifierOwned, value: T) -> Result<T, AlgorithmError> {
+    match &id.parameters {
+        None => Ok(value),
+        Some(_) => Err(AlgorithmError::Parameters { oid: id.oid }),
     }
 }
 
@@ -260,12 +316,12 @@ pub(crate) fn pss_digest(parameters: Option<&Any>) -> Result<DigestAlgorithm, Al
     let (Some(hash), Some(mask)) = (parameters.hash, parameters.mask) else {
         return Err(AlgorithmError::Weak { name: "SHA-1" });
     };
-    let digest = DigestAlgorithm::from_oid(hash.oid)?;
+    let digest = DigestAlgorithm::from_identifier(&hash)?;
     let mask_digest = mask
         .parameters
         .and_then(|any| any.decode_as::<AlgorithmIdentifierOwned>().ok())
         .ok_or(AlgorithmError::PssParameters)
-        .and_then(|id| DigestAlgorithm::from_oid(id.oid))?;
+        .and_then(|id| DigestAlgorithm::from_identifier(&id))?;
     let salt_length = parameters.salt_length.unwrap_or(20) as usize;
     let usual = mask.oid == MGF1
         && mask_digest == digest
@@ -294,13 +350,6 @@ fn pss_parameters(digest: DigestAlgorithm) -> Result<Any, der::Error> {
         trailer: None,
     };
     Any::from_der(&parameters.to_der()?)
-}
-
-fn without_parameters(id: &AlgorithmIdentifierOwned) -> Result<(), AlgorithmError> {
-    match id.parameters {
-        None => Ok(()),
-        Some(_) => Err(AlgorithmError::Parameters { oid: id.oid }),
-    }
 }
 
 const fn oid(text: &str) -> ObjectIdentifier {

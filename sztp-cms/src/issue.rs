@@ -28,12 +28,15 @@ pub struct CertificateBuilder {
     subject: String,
     not_before: UnixTime,
     not_after: Option<UnixTime>,
-    ca: Option<Option<u32>>,
+    ca: Option<PathLength>,
     key_usage: Option<KeyUsage>,
     extended_key_usage: Vec<ObjectIdentifier>,
     names: Vec<Vec<u8>>,
     extra: Vec<(ObjectIdentifier, bool, Vec<u8>)>,
 }
+
+/// How many authorities may follow below; none: any number.
+type PathLength = Option<u32>;
 
 impl CertificateBuilder {
     /// A certificate for a subject in the text form of RFC 4514: `CN=x,serialNumber=y,O=z`.
@@ -428,14 +431,13 @@ fn integer(octets: &[u8]) -> Vec<u8> {
 fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
     let length = content.len().to_be_bytes();
-    match content.len() {
-        0..128 => out.push(length[length.len() - 1]),
-        _ => {
-            let start = length.iter().position(|b| *b != 0).unwrap_or(0);
-            let octets = &length[start..];
-            out.push(0x80 | octets.len().to_le_bytes()[0]);
-            out.extend_from_slice(octets);
-        }
+    if content.len() < 128 {
+        out.push(length[length.len() - 1]);
+    } else {
+        let start = length.iter().position(|b| *b != 0).unwrap_or(0);
+        let octets = &length[start..];
+        out.push(0x80 | octets.len().to_le_bytes()[0]);
+        out.extend_from_slice(octets);
     }
     out.extend_from_slice(content);
     out

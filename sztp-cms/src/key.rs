@@ -21,10 +21,12 @@ pub use self::error::{KeyError, SignatureError};
 pub use self::foreign::ForeignSigner;
 pub use self::signing::{KeyType, Signer, SigningKey};
 use crate::algorithm::{ED25519, RSA_ENCRYPTION, RSASSA_PSS, pss_digest};
+#[cfg(feature = "ml-dsa")]
+use crate::MlDsaParameterSet;
 use crate::{DigestAlgorithm, SignatureAlgorithm, backend};
 
-/// A public key of a kind that is accepted: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048
-/// to 8192 bits.
+/// A public key of a kind that is accepted: ECDSA P-256, P-384 or P-521, Ed25519, RSA of 2048 to
+/// 8192 bits, and with the feature `ml-dsa` ML-DSA.
 ///
 /// Clones share what was parsed.
 #[derive(Clone)]
@@ -44,7 +46,11 @@ pub(crate) enum KeyKind {
     P384,
     P521,
     Ed25519,
-    Rsa { bits: usize },
+    Rsa {
+        bits: usize,
+    },
+    #[cfg(feature = "ml-dsa")]
+    MlDsa(MlDsaParameterSet),
 }
 
 /// An RSA key that says of itself to be for RSASSA-PSS (RFC 4055 §1.2), maybe with one digest.
@@ -73,6 +79,14 @@ impl PublicKey {
                 rsa(octets)?
             }
             ED25519 => return Err(KeyError::Malformed),
+            // RFC 9881 §4: the same, and the key is the content of the BIT STRING.
+            #[cfg(feature = "ml-dsa")]
+            oid if let Some(set) = MlDsaParameterSet::from_oid(oid) => {
+                if info.algorithm.parameters.is_some() {
+                    return Err(KeyError::Malformed);
+                }
+                (KeyKind::MlDsa(set), octets.to_vec())
+            }
             oid => return Err(KeyError::Unsupported { oid }),
         };
         let key = backend::VerifyingKey::parse(kind, &octets).ok_or(KeyError::Malformed)?;
@@ -126,6 +140,8 @@ impl PublicKey {
             KeyKind::Ed25519 => "Ed25519".to_owned(),
             KeyKind::Rsa { bits } if self.0.pss_only.is_some() => format!("RSA-PSS {bits}"),
             KeyKind::Rsa { bits } => format!("RSA {bits}"),
+            #[cfg(feature = "ml-dsa")]
+            KeyKind::MlDsa(set) => set.to_string(),
         }
     }
 
@@ -157,11 +173,17 @@ impl KeyKind {
             Self::P521 => SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha512),
             Self::Ed25519 => SignatureAlgorithm::Ed25519,
             Self::Rsa { .. } => SignatureAlgorithm::RsaPkcs1(DigestAlgorithm::Sha256),
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(set) => SignatureAlgorithm::MlDsa(set),
         }
     }
 
-    pub(crate) const fn fits(self, algorithm: SignatureAlgorithm) -> bool {
+    pub(crate) fn fits(self, algorithm: SignatureAlgorithm) -> bool {
         use SignatureAlgorithm::{Ecdsa, Ed25519, RsaPkcs1, RsaPss};
+        #[cfg(feature = "ml-dsa")]
+        if let (Self::MlDsa(set), SignatureAlgorithm::MlDsa(used)) = (self, algorithm) {
+            return set == used;
+        }
         matches!(
             (self, algorithm),
             (Self::P256 | Self::P384 | Self::P521, Ecdsa(_))

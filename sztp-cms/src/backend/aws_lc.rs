@@ -13,6 +13,8 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
+#[cfg(feature = "ml-dsa")]
+use crate::MlDsaParameterSet;
 use crate::key::KeyKind;
 use crate::{DigestAlgorithm, SignatureAlgorithm};
 
@@ -83,6 +85,12 @@ fn verification(
         (KeyKind::Rsa { .. }, RsaPss(Sha384)) => (4, &lc::RSA_PSS_2048_8192_SHA384),
         (KeyKind::Rsa { .. }, RsaPss(Sha512)) => (5, &lc::RSA_PSS_2048_8192_SHA512),
         (KeyKind::Ed25519, Ed25519) => (0, &lc::ED25519),
+        #[cfg(feature = "ml-dsa")]
+        (KeyKind::MlDsa(set), SignatureAlgorithm::MlDsa(used)) if set == used => match set {
+            MlDsaParameterSet::MlDsa44 => (0, &lc::ML_DSA_44),
+            MlDsaParameterSet::MlDsa65 => (0, &lc::ML_DSA_65),
+            MlDsaParameterSet::MlDsa87 => (0, &lc::ML_DSA_87),
+        },
         _ => return None,
     })
 }
@@ -93,6 +101,8 @@ pub(crate) enum KeyPair {
     Ecdsa(EcdsaKeyPair, DigestAlgorithm),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
+    #[cfg(feature = "ml-dsa")]
+    MlDsa(lc::PqdsaKeyPair),
 }
 
 impl KeyPair {
@@ -105,6 +115,16 @@ impl KeyPair {
             KeyKind::P521 => (&lc::ECDSA_P521_SHA512_ASN1_SIGNING, Sha512),
             KeyKind::Ed25519 => return Ed25519KeyPair::from_pkcs8(pkcs8).map(Self::Ed25519).ok(),
             KeyKind::Rsa { .. } => return RsaKeyPair::from_pkcs8(pkcs8).map(Self::Rsa).ok(),
+            #[cfg(feature = "ml-dsa")]
+            KeyKind::MlDsa(set) => {
+                let with = match set {
+                    MlDsaParameterSet::MlDsa44 => &lc::ML_DSA_44_SIGNING,
+                    MlDsaParameterSet::MlDsa65 => &lc::ML_DSA_65_SIGNING,
+                    MlDsaParameterSet::MlDsa87 => &lc::ML_DSA_87_SIGNING,
+                };
+                let pair = lc::PqdsaKeyPair::from_pkcs8(with, pkcs8);
+                return pair.map(Self::MlDsa).ok();
+            }
         };
         EcdsaKeyPair::from_pkcs8(ecdsa, pkcs8)
             .map(|pair| Self::Ecdsa(pair, digest))
@@ -137,6 +157,13 @@ impl KeyPair {
                 };
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(encoding, &random, message, &mut signature).ok()?;
+                Some(signature)
+            }
+            #[cfg(feature = "ml-dsa")]
+            (Self::MlDsa(pair), SignatureAlgorithm::MlDsa(_)) => {
+                let mut signature = vec![0; pair.algorithm().signature_len()];
+                let length = pair.sign(message, &mut signature).ok()?;
+                signature.truncate(length);
                 Some(signature)
             }
             _ => None,

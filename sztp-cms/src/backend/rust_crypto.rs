@@ -1,5 +1,7 @@
 //! The pure-Rust backend: `p256`, `p384`, `p521`, `ed25519-dalek` and `rsa`.
 
+#[cfg(feature = "ml-dsa")]
+pub(crate) mod ml_dsa;
 mod private;
 
 use rsa::PublicKey as RsaPublicKey;
@@ -21,6 +23,8 @@ pub(crate) enum VerifyingKey {
     P521(p521::ecdsa::VerifyingKey),
     Ed25519(ed25519_dalek::VerifyingKey),
     Rsa(RsaPublicKey),
+    #[cfg(feature = "ml-dsa")]
+    MlDsa(ml_dsa::VerifyingKey),
 }
 
 impl VerifyingKey {
@@ -42,6 +46,8 @@ impl VerifyingKey {
                 .filter(|key| !key.is_weak())
                 .map(Self::Ed25519),
             KeyKind::Rsa { .. } => RsaPublicKey::from_pkcs1_der(octets).map(Self::Rsa).ok(),
+            #[cfg(feature = "ml-dsa")]
+            KeyKind::MlDsa(set) => ml_dsa::VerifyingKey::parse(set, octets).map(Self::MlDsa),
         }
     }
 
@@ -64,6 +70,8 @@ impl VerifyingKey {
                 .is_ok_and(|s| key.verify(message, &s).is_ok()),
             (Self::Rsa(key), RsaPkcs1(digest)) => pkcs1(key, digest, message, signature),
             (Self::Rsa(key), RsaPss(digest)) => pss(key, digest, message, signature),
+            #[cfg(feature = "ml-dsa")]
+            (Self::MlDsa(key), SignatureAlgorithm::MlDsa(_)) => key.verify(message, signature),
             _ => false,
         }
     }

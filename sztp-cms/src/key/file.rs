@@ -28,6 +28,17 @@ pub(super) fn from_pkcs8(der: &[u8]) -> Result<PrivateKey, KeyError> {
             .map(|key| PrivateKey::Ed25519(Box::new(key)))
             .map_err(|_| KeyError::Malformed),
         RSA_ENCRYPTION => from_pkcs1(info.private_key.as_bytes()),
+        #[cfg(feature = "ml-dsa")]
+        oid if let Some(set) = crate::MlDsaParameterSet::from_oid(oid) => {
+            use crate::backend::rust_crypto::ml_dsa::PrivateKey as MlDsaKey;
+            MlDsaKey::from_der(set, info.private_key.as_bytes())
+                .filter(|key| {
+                    let public = info.public_key.and_then(|public| public.as_bytes());
+                    public.is_none_or(|public| public == key.public_key())
+                })
+                .map(PrivateKey::MlDsa)
+                .ok_or(KeyError::Malformed)
+        }
         oid => Err(KeyError::Unsupported { oid }),
     }
 }

@@ -96,6 +96,8 @@ impl Pkcs11Signer {
                 Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)),
                 message.to_vec(),
             ),
+            #[cfg(feature = "ml-dsa")]
+            SignatureAlgorithm::MlDsa(_) => return None,
         };
         // Whoever panicked while signing has left the session as it was.
         let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);

@@ -120,7 +120,6 @@ impl SignerInfo {
         content_type: ObjectIdentifier,
         content: &'a Digested<'_>,
     ) -> Result<&'a [u8], CmsError> {
-        let digest = self.digest_algorithm()?;
         let Some(attributes) = &self.signed_attributes else {
             // A SET could be another message's signed attributes passed off as content.
             if content_type != oids::ID_DATA || content.octets.first() == Some(&ber::SET) {
@@ -135,7 +134,7 @@ impl SignerInfo {
                 content: content_type,
             });
         }
-        if found.message_digest != content.digest(digest) {
+        if found.message_digest != content.digest(self.digest_algorithm()?) {
             return Err(CmsError::DigestMismatch);
         }
         Ok(attributes)
@@ -146,6 +145,11 @@ impl SignerInfo {
         &self,
         leniency: Leniency,
     ) -> Result<(SignatureAlgorithm, bool), CmsError> {
+        if self.signed_attributes.is_none()
+            && let Some(algorithm) = SignatureAlgorithm::ignores_digest(&self.algorithm)
+        {
+            return Ok((algorithm, false));
+        }
         let digest = self.digest_algorithm()?;
         if self.algorithm.oid == EC_PUBLIC_KEY && leniency.ec_public_key_as_signature_algorithm {
             return Ok((SignatureAlgorithm::Ecdsa(digest), true));

@@ -18,6 +18,8 @@ pub(crate) enum PrivateKey {
     P521(p521::SecretKey),
     Ed25519(Box<ed25519_dalek::SigningKey>),
     Rsa(Box<RsaPrivateKey>),
+    #[cfg(feature = "ml-dsa")]
+    MlDsa(super::ml_dsa::PrivateKey),
 }
 
 impl PrivateKey {
@@ -55,6 +57,8 @@ impl PrivateKey {
             Self::P521(key) => key.public_key().to_public_key_der(),
             Self::Ed25519(key) => key.verifying_key().to_public_key_der(),
             Self::Rsa(key) => key.to_public_key().to_public_key_der(),
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(key) => return ml_dsa_spki(key),
         }
         .map(|document| document.as_bytes().to_vec())
         .ok()
@@ -73,6 +77,8 @@ impl PrivateKey {
             }
             .to_pkcs8_der(),
             Self::Rsa(key) => key.to_pkcs8_der(),
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(key) => return ml_dsa_pkcs8(key),
         }
         .ok()
     }
@@ -114,6 +120,10 @@ impl PrivateKey {
                 .ok(),
             (Self::Rsa(key), RsaPkcs1(digest)) => pkcs1(key, digest, message),
             (Self::Rsa(key), RsaPss(digest)) => pss(key, digest, message),
+            #[cfg(feature = "ml-dsa")]
+            (Self::MlDsa(key), SignatureAlgorithm::MlDsa(set)) if set == key.parameter_set() => {
+                key.sign(message)
+            }
             _ => None,
         }
     }
@@ -135,4 +145,29 @@ fn pss(key: &RsaPrivateKey, digest: DigestAlgorithm, message: &[u8]) -> Option<V
         DigestAlgorithm::Sha512 => key.pss_sign_with_rng::<Sha512, _>(&mut SysRng, message),
     }
     .ok()
+}
+
+#[cfg(feature = "ml-dsa")]
+fn ml_dsa_spki(key: &super::ml_dsa::PrivateKey) -> Option<Vec<u8>> {
+    use der::Encode;
+    spki::SubjectPublicKeyInfoOwned {
+        algorithm: spki::AlgorithmIdentifierOwned {
+            oid: key.parameter_set().oid(),
+            parameters: None,
+        },
+        subject_public_key: der::asn1::BitString::from_bytes(&key.public_key()).ok()?,
+    }
+    .to_der()
+    .ok()
+}
+
+#[cfg(feature = "ml-dsa")]
+fn ml_dsa_pkcs8(key: &super::ml_dsa::PrivateKey) -> Option<SecretDocument> {
+    let der = key.to_der();
+    let algorithm = spki::AlgorithmIdentifierRef {
+        oid: key.parameter_set().oid(),
+        parameters: None,
+    };
+    let octets = der::asn1::OctetStringRef::new(&der).ok()?;
+    SecretDocument::encode_msg(&pkcs8::PrivateKeyInfoRef::new(algorithm, octets)).ok()
 }
