@@ -46,7 +46,7 @@ const INDIRECT: &str = "lists by others than the certificate's issuer are refuse
 #[test]
 fn each_message_is_judged_as_pkits_demands() {
     let Some(suite) = Suite::load() else { return };
-    suite.judge(|test, run| {
+    judge(|test, run| {
         let message = suite.message(test.name);
         let signed = SignedData::parse(&message.signature, &Limits::default()).unwrap();
         let crls: Vec<_> = signed.crls().iter().map(|der| crl(der)).collect();
@@ -78,7 +78,7 @@ fn each_path_is_found_among_all_certificates() {
         .collect();
     let crls: Vec<_> = suite.files("crls").map(|der| crl(&der)).collect();
     assert_eq!((certificates.len(), crls.len()), (405, 173));
-    suite.judge(|test, run| {
+    judge(|test, run| {
         let message = suite.message(test.name);
         let signed = SignedData::parse(&message.signature, &Limits::default()).unwrap();
         let end = &signed.signer_certificates(&[])[0];
@@ -145,49 +145,48 @@ impl Suite {
                 .unwrap(),
         }
     }
+}
 
-    /// Runs all tests and compares; what differs and is not expected to, and what does not differ
-    /// and is expected to, is an error.
-    fn judge(&self, outcome: impl Fn(&Test, &Run) -> Result<ValidatedPath, &'static str>) {
-        let mut report = String::new();
-        let mut runs = 0;
-        let mut differing = Vec::new();
-        for test in TESTS {
-            for (index, run) in test.runs.iter().enumerate() {
-                runs += 1;
-                let found = outcome(test, run);
-                let as_expected = match (&found, run.expected) {
-                    (Ok(_), Expected::Valid) => true,
-                    (Ok(path), Expected::ValidFor(policies)) => {
-                        policies == table::numbers(path.policies())
-                    }
-                    (Err(code), Expected::Invalid(expected)) => *code == expected,
-                    _ => false,
-                };
-                if !as_expected {
-                    differing.push(test.number);
-                    if !EXPECTED_DIFFERENCES
-                        .iter()
-                        .any(|(number, _)| *number == test.number)
-                    {
-                        let found = found.map(|path| table::numbers(path.policies()));
-                        let (number, name) = (test.number, test.name);
-                        let wanted = run.expected;
-                        let part = index + 1;
-                        writeln!(report, "{number} {name}.{part}: {found:?}, not {wanted:?}")
-                            .unwrap();
-                    }
+/// Runs all tests and compares; what differs and is not expected to, and what does not differ
+/// and is expected to, is an error.
+fn judge(outcome: impl Fn(&Test, &Run) -> Result<ValidatedPath, &'static str>) {
+    let mut report = String::new();
+    let mut runs = 0;
+    let mut differing = Vec::new();
+    for test in TESTS {
+        for (index, run) in test.runs.iter().enumerate() {
+            runs += 1;
+            let found = outcome(test, run);
+            let as_expected = match (&found, run.expected) {
+                (Ok(_), Expected::Valid) => true,
+                (Ok(path), Expected::ValidFor(policies)) => {
+                    policies == table::numbers(path.policies())
+                }
+                (Err(code), Expected::Invalid(expected)) => *code == expected,
+                _ => false,
+            };
+            if !as_expected {
+                differing.push(test.number);
+                if !EXPECTED_DIFFERENCES
+                    .iter()
+                    .any(|(number, _)| *number == test.number)
+                {
+                    let found = found.map(|path| table::numbers(path.policies()));
+                    let (number, name) = (test.number, test.name);
+                    let wanted = run.expected;
+                    let part = index + 1;
+                    writeln!(report, "{number} {name}.{part}: {found:?}, not {wanted:?}").unwrap();
                 }
             }
         }
-        for (number, reason) in EXPECTED_DIFFERENCES {
-            if !differing.contains(number) {
-                writeln!(report, "{number} no longer differs ({reason})").unwrap();
-            }
-        }
-        assert!(report.is_empty(), "\n{report}");
-        assert_eq!((TESTS.len(), runs), (224, 247));
     }
+    for (number, reason) in EXPECTED_DIFFERENCES {
+        if !differing.contains(number) {
+            writeln!(report, "{number} no longer differs ({reason})").unwrap();
+        }
+    }
+    assert!(report.is_empty(), "\n{report}");
+    assert_eq!((TESTS.len(), runs), (224, 247));
 }
 
 fn path_options<'a>(
