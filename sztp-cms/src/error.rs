@@ -54,12 +54,6 @@ pub enum CmsError {
     /// Content where a detached signature was expected.
     #[error("the message carries content, expected a detached signature")]
     NotDetached,
-    /// Verification was given up: too many signers and certificates to try.
-    #[error("more than {limit} signatures to check")]
-    BudgetExhausted {
-        /// How many are checked at most.
-        limit: usize,
-    },
     /// Only certificates were expected.
     #[error("expected certificates only, found signed content")]
     NotCertsOnly,
@@ -163,7 +157,6 @@ impl CmsError {
             Self::NoSigner => "cms.no-signer",
             Self::NoContent => "cms.no-content",
             Self::NotDetached => "cms.not-detached",
-            Self::BudgetExhausted { .. } => "cms.budget-exhausted",
             Self::NotCertsOnly => "cms.not-certs-only",
             Self::Certificate(_) => "cms.certificate",
             Self::MissingSignedAttributes => "cms.missing-signed-attributes",
@@ -209,7 +202,7 @@ impl CmsError {
                 Rule::new(5652, "11", "signed attributes")
             }
             Self::DigestMismatch => Rule::new(5652, "5.4", "message digest"),
-            Self::BadSignature | Self::BudgetExhausted { .. } => Rule::new(5652, "5.6", "signature verification"),
+            Self::BadSignature => Rule::new(5652, "5.6", "signature verification"),
             Self::SignerCertificateMissing { .. } | Self::KeyMismatch => {
                 Rule::new(5652, "5.3", "signer identifier")
             }
@@ -230,7 +223,7 @@ impl CmsError {
     /// How far verification came: of several failures the furthest says most.
     pub(crate) fn progress(&self) -> u8 {
         match self {
-            Self::Path(_) => 4,
+            Self::Path(path) => 4 + path.rank(),
             Self::BadSignature => 3,
             Self::DigestMismatch => 2,
             Self::SignerCertificateMissing { .. } => 0,

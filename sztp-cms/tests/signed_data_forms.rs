@@ -441,7 +441,7 @@ fn a_hostile_bag_is_given_up() {
         .expect("signs");
     for policy in [SignerPolicy::Any, SignerPolicy::All] {
         let refused = pki.verify(&message, policy).expect_err("refused");
-        let given_up = CmsError::BudgetExhausted { limit: 64 };
+        let given_up = CmsError::Path(PathError::BudgetExhausted { checks: 64 });
         match policy {
             SignerPolicy::Any => assert_eq!(refused, given_up),
             SignerPolicy::All => assert_eq!(refused, CmsError::BadSignature),

@@ -224,7 +224,7 @@ impl PathError {
     }
 
     /// How much the error says: the further a path came before it broke, the more.
-    pub(super) fn rank(&self) -> u8 {
+    pub(crate) fn rank(&self) -> u8 {
         match self {
             Self::NoTrustAnchor | Self::UnknownIssuer { .. } => 0,
             Self::BadSignature { .. } => 1,

@@ -6,7 +6,7 @@ use super::signer_info::Digested;
 use super::{SignedData, SignerInfo};
 use crate::path::{Work, validate_path_within};
 use crate::{
-    Certificate, CertificateRevocationList, CmsError, PathOptions, RevocationPolicy,
+    Certificate, CertificateRevocationList, CmsError, PathError, PathOptions, RevocationPolicy,
     SignatureAlgorithm, TrustAnchors, WallClock,
 };
 
@@ -177,7 +177,6 @@ impl SignedData {
             content: Digested::new(content),
             pool,
             leniency,
-            limit,
             work: Work::new(limit),
             paths: Vec::new(),
             notes: Vec::new(),
@@ -216,7 +215,6 @@ impl SignedData {
             content: Digested::new(content),
             pool: &pool,
             leniency: options.leniency,
-            limit,
             work: Work::new(limit),
             paths: Vec::new(),
             notes: Vec::new(),
@@ -272,7 +270,6 @@ struct Attempt<'a> {
     content: Digested<'a>,
     pool: &'a [Certificate],
     leniency: Leniency,
-    limit: usize,
     work: Work,
     /// What became of the paths looked for: the same certificate may be named by several signers.
     paths: Vec<(Certificate, Result<Vec<Certificate>, CmsError>)>,
@@ -293,7 +290,10 @@ impl Attempt<'_> {
                 (Ok(verified), SignerPolicy::Any) => return Ok(vec![verified]),
                 (Ok(verified), SignerPolicy::All) => good.push(verified),
                 (Err(error), SignerPolicy::All)
-                | (Err(error @ CmsError::BudgetExhausted { .. }), SignerPolicy::Any) => {
+                | (
+                    Err(error @ CmsError::Path(PathError::BudgetExhausted { .. })),
+                    SignerPolicy::Any,
+                ) => {
                     return Err(error);
                 }
                 (Err(error), SignerPolicy::Any) => keep_furthest(&mut furthest, error),
@@ -329,10 +329,9 @@ impl Attempt<'_> {
             let checked = if let Some((_, outcome)) = known {
                 outcome.clone()
             } else {
-                let limit = self.limit;
                 self.work
                     .check_signatures(cost(octets))
-                    .map_err(|_| CmsError::BudgetExhausted { limit })?;
+                    .map_err(CmsError::Path)?;
                 let outcome = signer.check(certificate, algorithm, octets);
                 keys.push((spki, outcome.clone()));
                 outcome
