@@ -467,3 +467,41 @@ fn keys_fit_only_their_algorithms() {
         }
     }
 }
+
+/// RFC 4055 §1.2: a key for RSASSA-PSS only, with or without a digest that it is limited to.
+#[test]
+fn keys_for_pss_only() {
+    use DigestAlgorithm::{Sha256, Sha384};
+    use SignatureAlgorithm::{RsaPkcs1, RsaPss};
+    let folder = Folder::new();
+    folder.write("message", b"the message");
+    let limited = "-pkeyopt rsa_pss_keygen_md:sha256 -pkeyopt rsa_pss_keygen_mgf1_md:sha256 \
+                   -pkeyopt rsa_pss_keygen_saltlen:32";
+    for (options, fits_sha384) in [("", true), (limited, false)] {
+        folder.openssl(&format!(
+            "genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 {options} -out pss.pem"
+        ));
+        folder.openssl("pkey -in pss.pem -pubout -outform der -out pss.spki");
+        let key = PublicKey::from_spki_der(&folder.read("pss.spki")).expect("reads");
+        assert_eq!(key.description(), "RSA-PSS 2048");
+        assert!(key.fits(RsaPss(Sha256)));
+        assert_eq!(key.fits(RsaPss(Sha384)), fits_sha384);
+        assert!(!key.fits(RsaPkcs1(Sha256)));
+        folder.openssl(
+            "dgst -sha256 -sigopt rsa_pss_saltlen:digest -sign pss.pem -out signature message",
+        );
+        let signature = folder.read("signature");
+        assert_eq!(
+            key.verify(RsaPss(Sha256), b"the message", &signature),
+            Ok(())
+        );
+        assert_eq!(
+            key.verify(RsaPss(Sha256), b"another", &signature),
+            Err(SignatureError::Bad)
+        );
+        assert_eq!(
+            key.verify(RsaPkcs1(Sha256), b"the message", &signature),
+            Err(SignatureError::WrongKeyType)
+        );
+    }
+}
