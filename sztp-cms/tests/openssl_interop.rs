@@ -13,10 +13,10 @@ const CONTENT: &[u8] = b"{\"what\":\"is signed\"}\r\n";
 const KEYS: [&str; 6] = [
     "genpkey -out OUT -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
     "ecparam -out OUT -name secp384r1 -genkey -noout",
-    "ecparam -out OUT -name secp521r1 -genkey",
-    "genpkey -out OUT -algorithm EC -pkeyopt ec_paramgen_curve:P-521",
     "genrsa -out OUT 2048",
     "genpkey -out OUT -algorithm RSA -pkeyopt rsa_keygen_bits:3072",
+    "ecparam -out OUT -name secp521r1 -genkey",
+    "genpkey -out OUT -algorithm EC -pkeyopt ec_paramgen_curve:P-521",
 ];
 
 /// A root, an intermediate and an end-entity certificate, all made by OpenSSL.
