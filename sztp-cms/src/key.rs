@@ -20,9 +20,9 @@ pub use self::decryption::{DecryptionFailed, Decryptor, KeyDigest, RsaPadding};
 pub use self::error::{KeyError, SignatureError};
 pub use self::foreign::ForeignSigner;
 pub use self::signing::{KeyType, Signer, SigningKey};
-use crate::algorithm::{ED25519, RSA_ENCRYPTION, RSASSA_PSS, pss_digest};
 #[cfg(feature = "ml-dsa")]
 use crate::MlDsaParameterSet;
+use crate::algorithm::{ED25519, RSA_ENCRYPTION, RSASSA_PSS, pss_digest};
 use crate::{DigestAlgorithm, SignatureAlgorithm, backend};
 
 /// A public key of a kind that is accepted: ECDSA P-256, P-384 or P-521, Ed25519, RSA of 2048 to
