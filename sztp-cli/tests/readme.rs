@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 #[test]
-#[ignore = "needs the sztp commands that the documents show"]
 fn the_documents_commands_work() {
     let mut ran = 0;
     for document in documents() {

@@ -66,7 +66,8 @@ pub use pkcs11::{Pkcs11Error, Pkcs11Module, Pkcs11Signer, Pkcs11Uri};
 pub use rule::Rule;
 #[cfg(feature = "rustls")]
 pub use rustls_verifier::{
-    AnyClientCertificate, ServerTrust, ServerVerifier, client_config, server_config,
+    AnyClientCertificate, ServerTrust, ServerVerifier, TlsVersions, client_config,
+    client_config_speaking, server_config,
 };
 pub use server_name::certificate_names_host;
 pub use signed_data::{

@@ -4,8 +4,9 @@
 //! The signatures of the handshake are verified with [`PublicKey`](crate::PublicKey) too: rustls' own verifier does
 //! not read X.509 version 1 certificates, which devices and owners do have.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{
@@ -13,9 +14,10 @@ use rustls::pki_types::{
 };
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError as RustlsCertificateError, ClientConfig, DigitallySignedStruct,
-    DistinguishedName, Error, OtherError, ServerConfig, SignatureScheme,
+    DistinguishedName, Error, OtherError, ServerConfig, SignatureScheme, SupportedProtocolVersion,
 };
 
 #[cfg(feature = "ml-dsa")]
@@ -178,20 +180,50 @@ impl ServerCertVerifier for ServerVerifier {
     }
 }
 
-/// A client that shows `identity` (end-entity certificate first) when it is asked to.
+/// The versions of TLS that a client offers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsVersions {
+    /// TLS 1.2 and 1.3.
+    #[default]
+    All,
+    /// TLS 1.2 alone, as devices with older software do.
+    UpTo12,
+    /// TLS 1.3 alone.
+    From13,
+}
+
+/// A client for one connection that shows `identity` (end-entity certificate first) when it is
+/// asked to.
 pub fn client_config(
     verifier: ServerVerifier,
     identity: Option<(&[Certificate], &SigningKey)>,
 ) -> Result<ClientConfig, Error> {
+    client_config_speaking(TlsVersions::All, verifier, identity)
+}
+
+/// The same with a choice of versions.
+pub fn client_config_speaking(
+    versions: TlsVersions,
+    verifier: ServerVerifier,
+    identity: Option<(&[Certificate], &SigningKey)>,
+) -> Result<ClientConfig, Error> {
+    let versions: &[&SupportedProtocolVersion] = match versions {
+        TlsVersions::All => &[&TLS13, &TLS12],
+        TlsVersions::UpTo12 => &[&TLS12],
+        TlsVersions::From13 => &[&TLS13],
+    };
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
+        .with_protocol_versions(versions)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    Ok(match identity {
+    let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => builder
             .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified(chain, key)?))),
-    })
+    };
+    // One connection has nothing to resume, and the cache for it is larger than all else.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 /// A server that shows `chain` (end-entity certificate first) and asks for client certificates.
@@ -208,7 +240,10 @@ pub fn server_config(
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER
+        .get_or_init(|| Arc::new(aws_lc_rs::default_provider()))
+        .clone()
 }
 
 /// Not `CertifiedKey::from_der`, which reads the certificate and refuses version 1.

@@ -137,6 +137,8 @@ fn we_accept_what_openssl_signs() {
         "-nodetach -keyid",
         "-nodetach -stream",
         "-nodetach -noattr",
+        "-nodetach -noattr -keyid",
+        "-nodetach -noattr -stream",
         "-nodetach -stream -keyid -md sha512",
         "-nodetach -econtent_type 1.2.840.113549.1.9.16.1.40",
         "-nodetach -stream -econtent_type 1.2.840.113549.1.9.16.1.40 -md sha384",
@@ -191,6 +193,23 @@ fn certs_only_messages_both_ways() {
             2
         );
     }
+    // Revocation lists travel in the same message.
+    std::fs::write(pki.path("index"), "").expect("write");
+    std::fs::write(
+        pki.path("ca.cnf"),
+        "[ca]\ndefault_ca=x\n[x]\ndatabase=index\ndefault_md=sha256\n",
+    )
+    .expect("write");
+    pki.ok("ca -config ca.cnf -gencrl -cert ca.crt -keyfile ca.key -crldays 7 -out ca.crl");
+    pki.ok("crl -in ca.crl -outform der -out crl.der");
+    pki.ok("crl2pkcs7 -in ca.crl -certfile ca.crt -outform der -out with-crl");
+    let crl = pki.read("crl.der");
+    let ours_with_crl = certs_only(&[pki.certificate("ca")], &[crl.clone(), crl.clone()]);
+    for message in [pki.read("with-crl"), ours_with_crl.expect("made")] {
+        let parsed = parse_certs_only(&message, &Limits::default()).expect("parses");
+        assert_eq!(parsed.crls(), std::slice::from_ref(&crl));
+        assert_eq!(parsed.certificates(), [pki.certificate("ca")]);
+    }
     std::fs::write(pki.path("ours"), ours).expect("write");
     pki.ok("pkcs7 -inform der -in ours -print_certs -out printed");
     let printed = String::from_utf8(pki.read("printed")).expect("text");
@@ -241,24 +260,42 @@ fn what_is_not_as_it_must_be_has_its_own_error() {
     assert_eq!(code(&pki.read("enveloped")), "cms.not-signed-data");
 }
 
-/// Every bit of content, attributes, signature and the signer's certificate counts.
+/// Every bit of content, attributes, signature and the certificates on the way counts, for every
+/// algorithm, with signed attributes and without.
 #[test]
 fn each_single_bit_change_is_refused() {
-    let pki = Pki::make(KEYS[0]);
-    let certificate = pki.certificate("signer");
-    let anchors = TrustAnchors::new([pki.certificate("ca")]);
-    let types = [oids::ANIMA_JSON_VOUCHER];
+    const PSS: &str = "-keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:digest";
+    std::thread::scope(|scope| {
+        for (key, forms) in [
+            (KEYS[0], &["", "-noattr"][..]),
+            (KEYS[1], &["-keyid"]),
+            (KEYS[2], &["", "-noattr"]),
+            (KEYS[3], &[PSS]),
+        ] {
+            scope.spawn(move || {
+                let pki = Pki::make(key);
+                for form in forms {
+                    pki.ok(&format!(
+                        "cms -sign -binary -nodetach -outform der -in content -signer signer.crt \
+                         -inkey signer.key -certfile ca.crt {form} -out message"
+                    ));
+                    each_bit_counts(&pki, &pki.read("message"));
+                }
+            });
+        }
+    });
+}
+
+fn each_bit_counts(pki: &Pki, message: &[u8]) {
+    let anchors = TrustAnchors::new([pki.certificate("root")]);
+    let types = [oids::ID_DATA];
     let options = VerifyOptions::new(&anchors, now(), &types);
-    let message = SignedDataBuilder::new(oids::ANIMA_JSON_VOUCHER, CONTENT)
-        .certificates([certificate.clone()])
-        .sign(&pki.key("signer"), &certificate)
-        .expect("signs");
     let verify = |message: &[u8]| {
         SignedData::parse(message, &Limits::default())?
             .verify(&options)
             .map(|verified| verified.content().to_vec())
     };
-    assert_eq!(verify(&message).as_deref(), Ok(CONTENT));
+    assert_eq!(verify(message).as_deref(), Ok(CONTENT));
     let find = |needle: &[u8]| {
         let start = message
             .windows(needle.len())
@@ -266,25 +303,81 @@ fn each_single_bit_change_is_refused() {
             .expect("is in the message");
         start..start + needle.len()
     };
-    let in_certificate = find(certificate.as_der());
-    // The content, and everything after the certificate: the SignerInfo to its last octet.
-    let ranges = [
-        find(CONTENT),
-        in_certificate.clone(),
-        in_certificate.end..message.len(),
-    ];
-    for range in ranges {
-        for at in range {
-            for bit in 0..8 {
-                let mut changed = message.clone();
-                changed[at] ^= 1 << bit;
-                assert!(
-                    verify(&changed).is_err(),
-                    "bit {bit} of octet {at} may change"
-                );
-            }
+    let certificates = ["signer", "ca"].map(|name| find(pki.certificate(name).as_der()));
+    let last = certificates.iter().map(|range| range.end).max();
+    // The content, and everything after the certificates: the SignerInfo to its last octet.
+    let ranges = [find(CONTENT), last.expect("two")..message.len()];
+    let all_bits = ranges.into_iter().flatten().map(|at| (at, 0..8));
+    // `path_validation` changes every bit of a certificate; here it is one of each octet.
+    let one_bit = certificates.into_iter().flatten().map(|at| {
+        let bit = u32::try_from(at % 8).expect("fits");
+        (at, bit..bit + 1)
+    });
+    for (at, bits) in all_bits.chain(one_bit) {
+        for bit in bits {
+            let mut changed = message.to_vec();
+            changed[at] ^= 1 << bit;
+            let outcome = verify(&changed);
+            assert!(outcome.is_err(), "bit {bit} of octet {at} may change");
         }
     }
+}
+
+/// A message that holds no certificate: its signer's is in what the caller has. Two that have the
+/// same issuer and serial number are both tried.
+#[test]
+fn signers_are_found_in_the_callers_pool() {
+    let pki = Pki::make(KEYS[0]);
+    pki.ok("x509 -in signer.crt -noout -serial -out serial");
+    let serial = String::from_utf8(pki.read("serial")).expect("text");
+    let serial = serial.trim().trim_start_matches("serial=");
+    // The authority slipped: it gave another key's certificate the same serial number.
+    pki.ok(&KEYS[0].replace("OUT", "twin.key"));
+    pki.ok("req -new -key twin.key -subj /CN=twin -out twin.csr");
+    pki.ok(&format!(
+        "x509 -req -in twin.csr -CA ca.crt -CAkey ca.key -set_serial 0x{serial} -days 30 \
+         -extfile signer.ext -out twin.crt"
+    ));
+    let [signer, twin, ca] = ["signer", "twin", "ca"].map(|name| pki.certificate(name));
+    assert_eq!(signer.serial_bytes(), twin.serial_bytes());
+    pki.ok(
+        "cms -sign -binary -nodetach -nocerts -outform der -in content -signer signer.crt \
+         -inkey signer.key -out message",
+    );
+    let signed = SignedData::parse(&pki.read("message"), &Limits::default()).expect("parses");
+    assert_eq!(signed.certificates(), []);
+    let anchors = TrustAnchors::new([pki.certificate("root")]);
+    let verify = |pool: &[&Certificate]| {
+        let pool: Vec<Certificate> = pool.iter().copied().cloned().collect();
+        let options = VerifyOptions {
+            intermediates: &pool,
+            ..VerifyOptions::new(&anchors, now(), &[oids::ID_DATA])
+        };
+        signed
+            .verify(&options)
+            .map(|verified| verified.signer().clone())
+    };
+    assert_eq!(verify(&[&ca, &twin, &signer]).as_ref(), Ok(&signer));
+    assert_eq!(verify(&[&signer, &twin, &ca]).as_ref(), Ok(&signer));
+    assert_eq!(verify(&[&ca, &twin]), Err(CmsError::BadSignature));
+    assert!(matches!(
+        verify(&[&ca]),
+        Err(CmsError::SignerCertificateMissing { .. })
+    ));
+    assert!(matches!(verify(&[&signer]), Err(CmsError::Path(_))));
+}
+
+/// Two signers, as OpenSSL counter-signs: one that is trusted suffices.
+#[test]
+fn one_trusted_signer_of_two_suffices() {
+    let pki = Pki::make(KEYS[0]);
+    pki.ok(&KEYS[2].replace("OUT", "other.key"));
+    pki.ok("req -x509 -new -key other.key -subj /CN=other -days 30 -out other.crt");
+    pki.ok(
+        "cms -sign -binary -nodetach -outform der -in content -signer other.crt -inkey other.key \
+         -signer signer.crt -inkey signer.key -certfile ca.crt -out message",
+    );
+    assert_eq!(pki.verify(&pki.read("message"), oids::ID_DATA), CONTENT);
 }
 
 #[test]

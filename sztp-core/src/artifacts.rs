@@ -6,18 +6,20 @@
 //! trust.
 
 mod encryption;
+mod error;
 
 use der::asn1::ObjectIdentifier;
 use sztp_cms::{
     Certificate, CertificateRevocationList, CmsError, ContentInfo, Limits, PathError, PathOptions,
-    RevocationPolicy, Rule, SignedData, SignedDataBuilder, Signer, TrustAnchors, certs_only, oids,
+    RevocationPolicy, SignedData, SignedDataBuilder, Signer, TrustAnchors, certs_only, oids,
     parse_certs_only, validate_path,
 };
 use sztp_voucher::yang::Encoding;
-use sztp_voucher::{Profile, SignedVoucher, VerifiedVoucher, VoucherContext, VoucherError};
+use sztp_voucher::{Profile, SignedVoucher, VerifiedVoucher, VoucherContext};
 
 pub use self::encryption::{DecryptedData, DecryptionKey, encrypt_artifact};
-use crate::conveyed_info::{ConveyedInfo, ConveyedInfoError, RedirectInformation};
+pub use self::error::ArtifactError;
+use crate::conveyed_info::{ConveyedInfo, RedirectInformation};
 use crate::rpc::GetBootstrappingDataOutput;
 
 /// The artifacts as received (RFC 8572 §3).
@@ -52,6 +54,7 @@ pub enum SourceTrust {
 
 /// What came of the data.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one exists at a time")]
 pub enum Authenticated {
     /// It may be acted on.
     Trusted(TrustedConveyedInfo),
@@ -101,95 +104,6 @@ impl TrustedConveyedInfo {
     /// What it says, by value.
     pub fn into_info(self) -> ConveyedInfo {
         self.info
-    }
-}
-
-/// Artifacts that are not accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ArtifactError {
-    /// The conveyed information's CMS.
-    #[error("conveyed information: {0}")]
-    ConveyedInformation(#[source] CmsError),
-    /// The conveyed information is not signed by the owner certificate.
-    #[error("conveyed information is not signed by the owner: {0}")]
-    NotSignedByOwner(#[source] CmsError),
-    /// What the conveyed information says.
-    #[error("conveyed information: {0}")]
-    Content(#[from] ConveyedInfoError),
-    /// The owner certificate's CMS.
-    #[error("owner certificate: {0}")]
-    OwnerCertificate(#[source] CmsError),
-    /// None of the certificates in the artifact signed the conveyed information.
-    #[error("the owner certificate artifact does not hold the signer of the conveyed information")]
-    OwnerCertificateMissing,
-    /// The owner certificate is not the owner's whom the voucher names.
-    #[error("the owner certificate does not lead to the voucher's pinned-domain-cert: {0}")]
-    NotUnderPinnedDomainCert(#[source] PathError),
-    /// The voucher wants revocation checked, and no current revocation list beside the owner
-    /// certificate says that it and its chain are not revoked.
-    #[error(
-        "the voucher demands a revocation check of the owner certificate, and none is possible"
-    )]
-    RevocationUnknown,
-    /// The owner certificate, or one of its chain, is on a revocation list.
-    #[error("the owner certificate is not valid any more: {0}")]
-    Revoked(#[source] PathError),
-    /// The ownership voucher.
-    #[error("ownership voucher: {0}")]
-    Voucher(#[from] VoucherError),
-    /// Signed data without a voucher.
-    #[error("signed conveyed information without an ownership voucher")]
-    VoucherAbsent,
-    /// Signed data without an owner certificate.
-    #[error("signed conveyed information without an owner certificate")]
-    OwnerCertificateAbsent,
-    /// Onboarding information that nobody vouches for.
-    #[error("unsigned onboarding information from an unauthenticated source")]
-    UntrustedOnboarding,
-    /// An artifact is encrypted, and no key was given to [`BootstrappingData::decrypt`].
-    #[error("the artifact is encrypted and there is no key to decrypt it with")]
-    Encrypted,
-}
-
-impl ArtifactError {
-    /// Stable code for programs.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::ConveyedInformation(inner) | Self::OwnerCertificate(inner) => inner.code(),
-            Self::NotSignedByOwner(_) => "conveyed-information.bad-signature",
-            Self::Content(inner) => inner.code(),
-            Self::OwnerCertificateMissing => "owner-certificate.not-the-signer",
-            Self::NotUnderPinnedDomainCert(_) => "owner-certificate.not-under-pinned-domain-cert",
-            Self::RevocationUnknown => "owner-certificate.revocation-unknown",
-            Self::Revoked(_) => "owner-certificate.revoked",
-            Self::Voucher(inner) => inner.code(),
-            Self::VoucherAbsent => "artifacts.voucher-absent",
-            Self::OwnerCertificateAbsent => "artifacts.owner-certificate-absent",
-            Self::UntrustedOnboarding => "artifacts.untrusted-onboarding",
-            Self::Encrypted => "artifacts.encrypted",
-        }
-    }
-
-    /// The clause broken.
-    pub fn rule(&self) -> Rule {
-        match self {
-            Self::ConveyedInformation(inner) | Self::OwnerCertificate(inner) => inner.rule(),
-            Self::NotSignedByOwner(_) => Rule::new(8572, "5.4", "conveyed information signature"),
-            Self::Content(inner) => inner.rule(),
-            Self::OwnerCertificateMissing | Self::NotUnderPinnedDomainCert(_) => {
-                Rule::new(8572, "5.4", "owner certificate")
-            }
-            Self::RevocationUnknown | Self::Revoked(_) => {
-                Rule::new(8366, "5.3", "domain-cert-revocation-checks")
-            }
-            Self::Voucher(inner) => inner.rule(),
-            Self::VoucherAbsent | Self::OwnerCertificateAbsent => {
-                Rule::new(8572, "5.4", "signed data")
-            }
-            Self::UntrustedOnboarding => Rule::new(8572, "5.3", "untrusted source"),
-            Self::Encrypted => Rule::new(8572, "3.4", "encrypted artifacts"),
-        }
     }
 }
 
@@ -317,6 +231,16 @@ fn owner_of(
         .filter(|one| signed.signers().iter().any(|signer| signer.names(one)));
     let mut outcome = Err(ArtifactError::OwnerCertificateMissing);
     for candidate in candidates {
+        let issued_another = bag
+            .certificates()
+            .iter()
+            .any(|other| other.issuer_der() == candidate.subject_der() && !other.is_self_issued());
+        if issued_another {
+            if outcome == Err(ArtifactError::OwnerCertificateMissing) {
+                outcome = Err(ArtifactError::NotEndEntity);
+            }
+            continue;
+        }
         match validate_path(candidate, bag.certificates(), &pin, context.clock, &options) {
             // Nothing below the pin could be on a list, and none of the pin's own would be believed.
             Ok(path)

@@ -3,6 +3,8 @@
 //! What is decoded here is only well-formed; whether it may be believed is decided in
 //! [`crate::artifacts`].
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 use sztp_cms::Rule;
 use sztp_voucher::yang::{self, Encoding, Fields, Options, YangError, encode_binary};
@@ -198,16 +200,14 @@ impl RedirectInformation {
         if self.bootstrap_servers.is_empty() {
             return Err(YangError::TooFew { path, min: 1 }.into());
         }
-        for (index, server) in self.bootstrap_servers.iter().enumerate() {
+        let mut known = HashSet::new();
+        for server in &self.bootstrap_servers {
             if !is_host(&server.address) {
                 return Err(ConveyedInfoError::Address {
                     address: server.address.clone(),
                 });
             }
-            if self.bootstrap_servers[..index]
-                .iter()
-                .any(|other| other.address == server.address)
-            {
+            if !known.insert(server.address.as_str()) {
                 return Err(YangError::DuplicateKey { path }.into());
             }
         }
@@ -426,11 +426,20 @@ fn colon_hex(text: &str) -> Option<Vec<u8>> {
 
 /// `inet:host` (RFC 6991 §4): an IP address with an optional zone, or a domain name.
 fn is_host(address: &str) -> bool {
-    let bare = address.split_once('%').map_or(address, |(bare, _)| bare);
+    let (bare, zone) = match address.split_once('%') {
+        Some((bare, zone)) => (bare, Some(zone)),
+        None => (address, None),
+    };
     if bare.parse::<std::net::IpAddr>().is_ok() {
-        return address == bare || !address.ends_with('%');
+        // RFC 6991 §4: letters and digits.
+        return zone.is_none_or(|zone| !zone.is_empty() && zone.chars().all(char::is_alphanumeric));
     }
-    let name = address.strip_suffix('.').unwrap_or(address);
+    is_domain_name(address)
+}
+
+/// `inet:domain-name` (RFC 6991 §4), without its form for the root.
+pub(crate) fn is_domain_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label

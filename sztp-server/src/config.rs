@@ -73,6 +73,9 @@ pub struct AnswerPolicy {
     pub allow_unsigned: bool,
     /// Provisioned devices may ask again without a reset by the operator.
     pub reprovision: bool,
+    /// Seconds without a word from a device that is `InProgress`, after which it counts as failed;
+    /// 0: never.
+    pub progress_timeout_secs: u64,
 }
 
 /// Bounds on clients.
@@ -91,6 +94,10 @@ pub struct ServerLimits {
     pub body_timeout_secs: u64,
     /// Seconds for open requests to end when the server stops.
     pub drain_secs: u64,
+    /// Seconds in which a client must take or send something while a request is open.
+    pub stall_timeout_secs: u64,
+    /// Largest request body on the admin listener, other than images.
+    pub max_admin_body_bytes: usize,
     /// Largest image in bytes.
     pub max_image_bytes: u64,
 }
@@ -144,12 +151,26 @@ impl Config {
         for (key, value) in [
             ("limits.max_body_bytes", self.limits.max_body_bytes as u64),
             ("limits.max_connections", self.limits.max_connections as u64),
-            ("limits.handshake_timeout_secs", self.limits.handshake_timeout_secs),
-            ("limits.header_timeout_secs", self.limits.header_timeout_secs),
+            (
+                "limits.handshake_timeout_secs",
+                self.limits.handshake_timeout_secs,
+            ),
+            (
+                "limits.header_timeout_secs",
+                self.limits.header_timeout_secs,
+            ),
             ("limits.body_timeout_secs", self.limits.body_timeout_secs),
+            ("limits.stall_timeout_secs", self.limits.stall_timeout_secs),
+            (
+                "limits.max_admin_body_bytes",
+                self.limits.max_admin_body_bytes as u64,
+            ),
         ] {
             if value == 0 {
-                return Err(ConfigError::Value { key, problem: "must not be 0".to_owned() });
+                return Err(ConfigError::Value {
+                    key,
+                    problem: "must not be 0".to_owned(),
+                });
             }
         }
         Ok(())
@@ -166,8 +187,9 @@ pub(crate) fn split_public_url(url: &str) -> Result<(String, u16), ConfigError> 
         .strip_prefix("https://")
         .ok_or_else(|| problem("must begin with https:// (RFC 8040 section 2.1)"))?
         .trim_end_matches('/');
-    let uri: http::uri::Authority =
-        authority.parse().map_err(|_| problem("is not https://host[:port]"))?;
+    let uri: http::uri::Authority = authority
+        .parse()
+        .map_err(|_| problem("is not https://host[:port]"))?;
     if authority.contains('/') || authority.contains('@') || uri.host().is_empty() {
         return Err(problem("is not https://host[:port]"));
     }
@@ -198,7 +220,13 @@ impl Default for Config {
 
 impl Default for AnswerPolicy {
     fn default() -> Self {
-        Self { promote: true, sign: true, allow_unsigned: true, reprovision: false }
+        Self {
+            promote: true,
+            sign: true,
+            allow_unsigned: true,
+            reprovision: false,
+            progress_timeout_secs: 24 * 60 * 60,
+        }
     }
 }
 
@@ -211,6 +239,8 @@ impl Default for ServerLimits {
             header_timeout_secs: 15,
             body_timeout_secs: 15,
             drain_secs: 10,
+            stall_timeout_secs: 60,
+            max_admin_body_bytes: 32 * 1024 * 1024,
             max_image_bytes: 16 * 1024 * 1024 * 1024,
         }
     }
@@ -258,6 +288,11 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// What a TOML reader says of keys and values, for other configurations of the workspace too.
+    pub fn from_toml(error: &toml::de::Error) -> Self {
+        from_toml_error(error)
+    }
+
     /// Stable code for the command line.
     pub fn code(&self) -> &'static str {
         match self {
@@ -312,6 +347,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_has_every_key_with_its_default() {
+        let example = include_str!("../sztp-server.toml.example");
+        assert_eq!(Config::from_toml(example).unwrap(), Config::default());
+        let written = toml::Table::try_from(Config::default()).unwrap();
+        let mut keys: Vec<&str> = written.keys().map(String::as_str).collect();
+        for table in written.values().filter_map(toml::Value::as_table) {
+            keys.extend(table.keys().map(String::as_str));
+        }
+        for key in keys {
+            let line = |line: &str| line.trim_start_matches(['#', ' ', '[']).starts_with(key);
+            assert!(example.lines().any(line), "{key}");
+        }
+    }
+
+    #[test]
     fn unknown_key_names_the_nearest() {
         let error = Config::from_toml("[limits]\nmax_body_byte = 3\n").unwrap_err();
         assert_eq!(
@@ -323,7 +373,10 @@ mod tests {
         );
         assert_eq!(error.code(), "config.unknown-key");
         let error = Config::from_toml("zzzzzz = 3\n").unwrap_err();
-        assert!(matches!(error, ConfigError::UnknownKey { nearest: None, .. }));
+        assert!(matches!(
+            error,
+            ConfigError::UnknownKey { nearest: None, .. }
+        ));
     }
 
     #[test]
@@ -337,8 +390,14 @@ mod tests {
 
     #[test]
     fn public_urls() {
-        assert_eq!(split_public_url("https://a.example").unwrap(), ("a.example".to_owned(), 443));
-        assert_eq!(split_public_url("https://[::1]:8443/").unwrap(), ("::1".to_owned(), 8443));
+        assert_eq!(
+            split_public_url("https://a.example").unwrap(),
+            ("a.example".to_owned(), 443)
+        );
+        assert_eq!(
+            split_public_url("https://[::1]:8443/").unwrap(),
+            ("::1".to_owned(), 8443)
+        );
         assert!(split_public_url("https://a.example/path").is_err());
     }
 

@@ -1,1 +1,41 @@
+//! The SZTP bootstrap server (RFC 8572 §7): RESTCONF over mutual TLS for devices, a JSON API for
+//! operators, SQLite underneath.
+//!
+//! ```no_run
+//! use sztp_server::model::{Answer, DeviceFilter, DeviceSpec, Page};
+//! use sztp_server::{Config, Server};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::start(Config::loopback("./sztp-data")).await?;
+//! let spec = DeviceSpec { answer: Answer::Onboarding(Default::default()), ..Default::default() };
+//! server.service().add_device("AX7-00042", spec).await?;
+//! println!("devices connect to {}", server.device_addr());
+//! let devices = server.service().devices(DeviceFilter::default(), Page::default()).await?;
+//! println!("{} of them", devices.items.len());
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Service`] is everything that the server can do, without HTTP; the listeners translate
+//! requests to it and know no policy. Whether vouchers, certificates and CMS messages hold is
+//! decided by `sztp-core` and the crates below it, never here.
+
 #![forbid(unsafe_code)]
+
+mod admin_api;
+pub mod config;
+mod device_api;
+mod error;
+pub mod lab;
+mod listener;
+mod materials;
+pub mod model;
+mod server;
+mod service;
+pub mod store;
+
+pub use config::{Config, ConfigError};
+pub use error::{ServerError, ServiceError, StoreError};
+pub use server::{Notice, Server};
+pub use service::{DeviceIdentity, Peer, Service};

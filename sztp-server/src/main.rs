@@ -1,1 +1,112 @@
-fn main() {}
+//! The bootstrap server as a program.
+
+#![forbid(unsafe_code)]
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sztp_server::{Config, Notice, Server, ServerError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// SZTP bootstrap server (RFC 8572).
+///
+/// Without a configuration it starts on ./sztp-data with a lab PKI and says what it made. SIGHUP
+/// reads certificates, keys and anchors again; SIGTERM and SIGINT let open requests end.
+#[derive(Debug, Parser)]
+#[command(name = "sztp-server", version)]
+struct Arguments {
+    /// Configuration file (TOML); every key has a default
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check configuration, certificates, keys and anchors, and start nothing
+    Check,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("SZTP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let result = tokio::runtime::Runtime::new()
+        .map_err(|error| refused(&error))
+        .and_then(|runtime| runtime.block_on(run(arguments)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error[{}]: {error}", error.code());
+            if let Some(hint) = error.hint() {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), ServerError> {
+    let config = match &arguments.config {
+        Some(path) => Config::from_file(path)?,
+        None => Config::default(),
+    };
+    if let Some(Command::Check) = arguments.command {
+        for notice in Server::check(config).await? {
+            println!("{notice}");
+        }
+        println!("ok");
+        return Ok(());
+    }
+    serve(config).await
+}
+
+async fn serve(config: Config) -> Result<(), ServerError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| refused(&error))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| refused(&error))?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(|error| refused(&error))?;
+    let server = Server::start(config).await?;
+    println!(
+        "devices connect to {} ({})",
+        server.device_addr(),
+        server.public_url()
+    );
+    println!("operators connect to {}", server.admin_addr());
+    for notice in server.notices() {
+        println!("{notice}");
+        // On a terminal only: elsewhere it would end up in a log.
+        if let Notice::MadeToken(file) = notice
+            && std::io::stdout().is_terminal()
+            && let Ok(token) = std::fs::read_to_string(file)
+        {
+            println!("      {}", token.trim());
+        }
+    }
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => {
+                if let Err(error) = server.reload().await {
+                    tracing::error!(code = error.code(), %error, "all stays as it was");
+                }
+            }
+        }
+    }
+    server.shutdown().await;
+    Ok(())
+}
+
+fn refused(error: &std::io::Error) -> ServerError {
+    ServerError::Process {
+        reason: error.to_string(),
+    }
+}

@@ -29,6 +29,69 @@ pub struct Device {
     pub updated_at: UnixTime,
 }
 
+/// One line of a list of devices: a [`Device`] without what may be large.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceSummary {
+    /// As in the subject of its IDevID certificate (RFC 8572 §5.3).
+    pub serial_number: String,
+    /// Lifecycle state, by its exact name.
+    pub state: String,
+    /// The stage of bootstrapping it was last heard in.
+    pub stage: Option<String>,
+    /// Why it is in an error state.
+    pub reason: Option<String>,
+    /// The kind of its answer (`nothing`, `onboarding`, `redirect`, `presigned`).
+    pub answer_kind: String,
+    /// Whether it has an ownership voucher.
+    pub has_voucher: bool,
+    /// RFC 3339: the last event.
+    #[serde(serialize_with = "rfc3339")]
+    pub updated_at: UnixTime,
+}
+
+/// Which devices to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct DeviceFilter {
+    /// Only those in this state.
+    pub state: Option<String>,
+    /// Only those whose serial number begins so.
+    pub serial_number_prefix: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Page {
+    /// Begin after this: the `next` of the page before.
+    pub after: Option<String>,
+    /// At most so many; never more than [`Page::MAX_LIMIT`].
+    pub limit: u32,
+}
+
+impl Page {
+    /// The longest page.
+    pub const MAX_LIMIT: u32 = 1000;
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            after: None,
+            limit: 100,
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// What to begin the next page after; none on the last page.
+    pub next: Option<String>,
+}
+
 /// What an operator sets for a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,6 +110,9 @@ pub struct DeviceSpec {
     /// Overrides the server's `answers.reprovision`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reprovision: Option<bool>,
+    /// Overrides the server's `answers.progress_timeout_secs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress_timeout_secs: Option<u64>,
     /// How much the device is asked to report.
     pub reporting_level: Level,
     /// Encoding inside the conveyed information, whatever the RPC's encoding is.
@@ -63,6 +129,7 @@ impl Default for DeviceSpec {
             promote: None,
             sign: None,
             reprovision: None,
+            progress_timeout_secs: None,
             reporting_level: Level::Verbose,
             conveyed_encoding: ConveyedEncoding::Json,
             content_type: ContentTypeChoice::Sztp,
@@ -250,6 +317,8 @@ impl From<Vec<u8>> for Blob {
 /// One line of a device's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryEntry {
+    /// Grows with time, over all devices.
+    pub id: i64,
     /// RFC 3339.
     #[serde(serialize_with = "rfc3339")]
     pub time: UnixTime,
@@ -263,6 +332,15 @@ pub struct HistoryEntry {
     pub message: Option<String>,
     /// The lifecycle state after it.
     pub state: String,
+}
+
+/// An event of a device, as it happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceEvent {
+    /// Which device.
+    pub serial_number: String,
+    /// The line that was written to its history.
+    pub entry: HistoryEntry,
 }
 
 /// An uploaded image.
@@ -279,6 +357,27 @@ pub struct Image {
     pub created_at: UnixTime,
 }
 
+impl Answer {
+    /// The `kind` in its JSON form.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Onboarding(_) => "onboarding",
+            Self::Redirect(_) => "redirect",
+            Self::Presigned(_) => "presigned",
+        }
+    }
+
+    /// The uploaded image that it needs.
+    pub fn image(&self) -> Option<&str> {
+        match self {
+            Self::Onboarding(onboarding) => onboarding.boot_image.as_ref()?.image.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn rfc3339<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
 }
@@ -294,9 +393,14 @@ mod tests {
                 "configuration_handling":"merge","pre_configuration_script":"aGk="}}"#,
         )
         .unwrap();
-        let Answer::Onboarding(onboarding) = &spec.answer else { panic!("{spec:?}") };
+        let Answer::Onboarding(onboarding) = &spec.answer else {
+            panic!("{spec:?}")
+        };
         assert_eq!(onboarding.configuration, Some(Blob(b"<a/>".to_vec())));
-        assert_eq!(onboarding.pre_configuration_script, Some(Blob(b"hi".to_vec())));
+        assert_eq!(
+            onboarding.pre_configuration_script,
+            Some(Blob(b"hi".to_vec()))
+        );
         let again = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
         assert_eq!(spec, again);
         assert!(serde_json::from_str::<DeviceSpec>(r#"{"voucher":"!!"}"#).is_err());

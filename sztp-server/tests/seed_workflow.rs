@@ -34,7 +34,6 @@ fn openssl_makes_a_v1_owner_certificate_that_chains_to_the_pinned_domain_ca() {
 
 // LEDGER: 8572-7 (both RPCs, both encodings, 200 and 204)
 #[test]
-#[ignore = "needs the sztp-server binary and its admin API"]
 fn curl_and_openssl_bootstrap_a_device() {
     let files = Files::make();
     let server = Server::start(&files);
@@ -92,7 +91,6 @@ fn curl_and_openssl_bootstrap_a_device() {
 }
 
 #[test]
-#[ignore = "needs the sztp-server binary and its admin API"]
 fn curl_is_told_what_is_wrong() {
     let files = Files::make();
     let server = Server::start(&files);

@@ -89,6 +89,32 @@ pub enum VoucherError {
     /// A voucher names exactly one device.
     #[error("serial-number must not be empty")]
     EmptySerialNumber,
+    /// The voucher expires, and a device without a clock was told to take none that does.
+    #[error("the voucher expires on {expires_on}, and there is no clock to tell by")]
+    ExpiryWithoutClock {
+        /// The voucher's.
+        expires_on: UnixTime,
+    },
+    /// Only a voucher that expires is renewed.
+    #[error("a voucher that does not expire is not renewed")]
+    NotRenewable,
+    /// The series of renewals is over.
+    #[error("the voucher's last-renewal-date {last} is before {at}")]
+    RenewalEnded {
+        /// When the next voucher would be made.
+        at: UnixTime,
+        /// The last-renewal-date.
+        last: UnixTime,
+    },
+    /// base64 text where the binary form is required.
+    #[error("this is base64 text; the voucher must be in binary (DER)")]
+    Base64Text,
+    /// The armour or base64 of a PEM text is damaged.
+    #[error("the PEM armour or its base64 is damaged")]
+    DamagedPem,
+    /// Binary data in which a text-mode transfer has put a carriage return before each line feed.
+    #[error("damaged by a text-mode transfer (line feeds have become CR LF)")]
+    LineEndingDamage,
 }
 
 impl From<CmsError> for VoucherError {
@@ -122,6 +148,12 @@ impl VoucherError {
             Self::PinnedDomainCert(_) => "voucher.pinned-domain-cert",
             Self::OutlivesPinnedDomainCert { .. } => "voucher.outlives-pinned-domain-cert",
             Self::EmptySerialNumber => "voucher.empty-serial-number",
+            Self::ExpiryWithoutClock { .. } => "voucher.expiry-without-clock",
+            Self::NotRenewable => "voucher.not-renewable",
+            Self::RenewalEnded { .. } => "voucher.renewal-ended",
+            Self::Base64Text => "voucher.base64-text",
+            Self::DamagedPem => "voucher.damaged-pem",
+            Self::LineEndingDamage => "voucher.line-ending-damage",
         }
     }
 
@@ -135,12 +167,21 @@ impl VoucherError {
             Self::UntrustedSigner(inner) => inner.rule(),
             Self::Yang(inner) => inner.rule(),
             Self::VoucherRequest => voucher("voucher"),
-            Self::NonceAndExpiry | Self::NonceLength { .. } => voucher("nonce"),
-            Self::NonceMismatch | Self::NonceMissing | Self::NonceUnexpected => voucher("nonce"),
-            Self::RenewalWithoutExpiry => voucher("last-renewal-date"),
+            Self::NonceAndExpiry
+            | Self::NonceLength { .. }
+            | Self::NonceMismatch
+            | Self::NonceMissing
+            | Self::NonceUnexpected => voucher("nonce"),
+            Self::RenewalWithoutExpiry | Self::RenewalEnded { .. } => voucher("last-renewal-date"),
+            Self::NotRenewable => Rule::new(8366, "6.1", "renewals instead of revocations"),
+            Self::Base64Text | Self::DamagedPem | Self::LineEndingDamage => {
+                Rule::new(8366, "5.4", "DER")
+            }
             Self::SerialNumberMismatch { .. } | Self::EmptySerialNumber => voucher("serial-number"),
             Self::IdevidIssuerMismatch => voucher("idevid-issuer"),
-            Self::Expired { .. } | Self::OutlivesPinnedDomainCert { .. } => voucher("expires-on"),
+            Self::Expired { .. }
+            | Self::OutlivesPinnedDomainCert { .. }
+            | Self::ExpiryWithoutClock { .. } => voucher("expires-on"),
             Self::NotYetValid { .. } => voucher("created-on"),
             Self::AssertionRefused { .. } => voucher("assertion"),
             Self::PinnedDomainCert(_) => voucher("pinned-domain-cert"),

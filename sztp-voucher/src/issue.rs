@@ -4,7 +4,7 @@ use der::asn1::ObjectIdentifier;
 use sztp_cms::{Certificate, SignedDataBuilder, Signer, UnixTime, oids};
 
 use crate::yang::Encoding;
-use crate::{Voucher, VoucherError};
+use crate::{Profile, Voucher, VoucherError};
 
 /// How the voucher is wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub fn issue(
     chain: &[Certificate],
     options: &IssueOptions,
 ) -> Result<Vec<u8>, VoucherError> {
-    voucher.check()?;
+    voucher.check(Profile::Rfc8366, &mut Vec::new())?;
     let pinned = Certificate::from_der(&voucher.pinned_domain_cert)
         .map_err(VoucherError::PinnedDomainCert)?;
     if let Some(expires_on) = voucher.expires_on.filter(|time| *time > pinned.not_after()) {

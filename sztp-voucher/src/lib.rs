@@ -7,15 +7,22 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod document;
 mod error;
 mod issue;
+mod report;
+pub mod request;
 mod signed;
+mod text_form;
 mod verify;
 mod voucher;
 pub mod yang;
 
+pub use document::Profile;
 pub use error::VoucherError;
 pub use issue::{IssueOptions, issue};
+pub use report::{Check, NotApplicable, Outcome, VoucherReport};
 pub use signed::SignedVoucher;
+pub use text_form::{TextForm, unwrap_text};
 pub use verify::{NonceExpectation, VerifiedVoucher, VoucherContext};
-pub use voucher::{Assertion, Profile, Voucher};
+pub use voucher::{Assertion, Voucher};

@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sztp_cms::UnixTime;
 
 use crate::VoucherError;
-use crate::yang::{
-    self, Encoding, Fields, Kind, LeafType, Module, Node, Options, UnknownMembers, YangError,
-    decode_binary, encode_binary,
-};
+use crate::document::{self, Leaves, Profile, REQUEST, VOUCHER};
+use crate::yang::Encoding;
 
 /// How the issuer knows that the device belongs to the owner (RFC 8366 §5.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,17 +43,6 @@ impl fmt::Display for Assertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-/// How strictly a voucher is read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// RFC 8366 to the letter.
-    #[default]
-    Rfc8366,
-    /// As its successor's draft and makers in the field write it: base64url, booleans as strings,
-    /// leaves of later revisions. Each deviation is noted.
-    Rfc8366bis,
 }
 
 /// What a voucher says. Nothing of it is proven: see
@@ -113,23 +100,18 @@ impl Voucher {
         profile: Profile,
     ) -> Result<(Self, Vec<String>), VoucherError> {
         let mut notes = Vec::new();
-        let mut document = match yang::decode(octets, encoding, &[&VOUCHER], &Options::default()) {
-            Ok(document) => document,
-            Err(error) if is_request(octets, &error) => return Err(VoucherError::VoucherRequest),
-            Err(error) if profile == Profile::Rfc8366 || encoding == Encoding::Xml => {
-                return Err(error.into());
+        let mut fields = match VOUCHER.read(octets, encoding, profile, &mut notes) {
+            Err(error) if REQUEST.seems(octets, &error) => {
+                return Err(VoucherError::VoucherRequest);
             }
-            Err(error) => relaxed(octets, error, &mut notes)?,
+            other => other?,
         };
-        let mut fields = Fields::top(&mut document, TOP).ok_or_else(|| YangError::Missing {
-            path: format!("/{TOP}"),
-        })?;
-        let created_on = time(&mut fields, "created-on")?;
+        let created_on = document::time(&mut fields, "created-on")?;
         let created_on = created_on.ok_or_else(|| fields.missing("created-on"))?;
         let assertion = fields.mandatory_string("assertion")?;
         let voucher = Self {
             created_on,
-            expires_on: time(&mut fields, "expires-on")?,
+            expires_on: document::time(&mut fields, "expires-on")?,
             // The schema knows no other names.
             assertion: Assertion::from_name(&assertion)
                 .ok_or_else(|| fields.missing("assertion"))?,
@@ -138,55 +120,77 @@ impl Voucher {
             pinned_domain_cert: fields.mandatory_binary("pinned-domain-cert")?,
             domain_cert_revocation_checks: fields.boolean("domain-cert-revocation-checks"),
             nonce: fields.binary("nonce"),
-            last_renewal_date: time(&mut fields, "last-renewal-date")?,
-            extra: fields.into_rest(),
+            last_renewal_date: document::time(&mut fields, "last-renewal-date")?,
+            extra: document::unknown(fields, &mut notes),
         };
-        notes.extend(voucher.extra.keys().map(|key| {
-            let name: String = key.chars().take(64).filter(|c| !c.is_control()).collect();
-            format!("leaf {name:?} is unknown to RFC 8366; not looked at")
-        }));
-        voucher.check()?;
+        voucher.check(profile, &mut notes)?;
         Ok((voucher, notes))
     }
 
     /// Writes the voucher document.
     pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
-        let mut leaves = Map::new();
-        let mut put = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                leaves.insert(name.to_owned(), value);
-            }
-        };
-        let text = |time: UnixTime| Value::from(time.to_string());
-        let binary = |octets: &Vec<u8>| Value::from(encode_binary(octets));
-        put("created-on", Some(text(self.created_on)));
-        put("expires-on", self.expires_on.map(text));
-        put("assertion", Some(self.assertion.as_str().into()));
-        put("serial-number", Some(self.serial_number.as_str().into()));
-        put("idevid-issuer", self.idevid_issuer.as_ref().map(binary));
-        put("pinned-domain-cert", Some(binary(&self.pinned_domain_cert)));
-        put(
+        let mut leaves = Leaves::new(&self.extra);
+        leaves.time("created-on", Some(self.created_on));
+        leaves.time("expires-on", self.expires_on);
+        leaves.put("assertion", Some(self.assertion.as_str()));
+        leaves.put("serial-number", Some(self.serial_number.as_str()));
+        leaves.binary("idevid-issuer", self.idevid_issuer.as_deref());
+        leaves.binary("pinned-domain-cert", Some(&self.pinned_domain_cert));
+        leaves.put(
             "domain-cert-revocation-checks",
-            self.domain_cert_revocation_checks.map(Value::Bool),
+            self.domain_cert_revocation_checks,
         );
-        put("nonce", self.nonce.as_ref().map(binary));
-        put("last-renewal-date", self.last_renewal_date.map(text));
-        yang::encode_unchecked(&json!({ TOP: leaves }), encoding, &[&VOUCHER])
+        leaves.binary("nonce", self.nonce.as_deref());
+        leaves.time("last-renewal-date", self.last_renewal_date);
+        VOUCHER.write(leaves, encoding)
+    }
+
+    /// The next voucher of a series that is renewed instead of revoked (RFC 8366 §6.1): the same
+    /// to say, for a later time.
+    ///
+    /// Only a voucher that expires can be renewed, and not beyond its last-renewal-date.
+    pub fn renewed(
+        &self,
+        created_on: UnixTime,
+        expires_on: UnixTime,
+    ) -> Result<Self, VoucherError> {
+        if self.expires_on.is_none() {
+            return Err(VoucherError::NotRenewable);
+        }
+        if let Some(last) = self.last_renewal_date.filter(|last| created_on > *last) {
+            return Err(VoucherError::RenewalEnded {
+                at: created_on,
+                last,
+            });
+        }
+        Ok(Self {
+            created_on,
+            expires_on: Some(expires_on),
+            ..self.clone()
+        })
     }
 
     /// The rules between leaves (the `must` statements of RFC 8366 §5.3).
-    pub(crate) fn check(&self) -> Result<(), VoucherError> {
+    pub(crate) fn check(
+        &self,
+        profile: Profile,
+        notes: &mut Vec<String>,
+    ) -> Result<(), VoucherError> {
         if self.serial_number.is_empty() {
             return Err(VoucherError::EmptySerialNumber);
         }
         if self.nonce.is_some() && self.expires_on.is_some() {
-            return Err(VoucherError::NonceAndExpiry);
+            if profile == Profile::Rfc8366 {
+                return Err(VoucherError::NonceAndExpiry);
+            }
+            // Both are checked, so that nothing is lost by having both.
+            notes.push("nonce and expires-on together, which RFC 8366 §5.3 excludes".to_owned());
         }
         if self.last_renewal_date.is_some() && self.expires_on.is_none() {
             return Err(VoucherError::RenewalWithoutExpiry);
         }
         match self.nonce.as_ref().map(Vec::len) {
-            Some(length) if !(8..=32).contains(&length) => {
+            Some(length) if !NONCE_LENGTH.contains(&length) => {
                 Err(VoucherError::NonceLength { length })
             }
             _ => Ok(()),
@@ -194,116 +198,5 @@ impl Voucher {
     }
 }
 
-fn time(fields: &mut Fields, name: &str) -> Result<Option<UnixTime>, YangError> {
-    let path = fields.path_of(name);
-    fields
-        .string(name)
-        .map(|text| {
-            UnixTime::parse_rfc3339(&text).map_err(|_| YangError::WrongType {
-                path,
-                expected: "a date and time that exists",
-            })
-        })
-        .transpose()
-}
-
-/// Whether a document that is no voucher is a voucher-request.
-fn is_request(octets: &[u8], error: &YangError) -> bool {
-    const NAME: &[u8] = b"ietf-voucher-request";
-    matches!(
-        error,
-        YangError::Unknown { .. } | YangError::WronglyQualified { .. } | YangError::Missing { .. }
-    ) && octets.windows(NAME.len()).any(|window| window == NAME)
-}
-
-/// Reads JSON that strict reading refused with `error`, after mending what is known to differ.
-fn relaxed(
-    octets: &[u8],
-    error: YangError,
-    notes: &mut Vec<String>,
-) -> Result<Value, VoucherError> {
-    if !matches!(
-        error,
-        YangError::WrongType { .. } | YangError::Unknown { .. }
-    ) {
-        return Err(error.into());
-    }
-    let Ok(mut document) = serde_json::from_slice::<Value>(octets) else {
-        return Err(error.into());
-    };
-    let Some(leaves) = document.get_mut(TOP).and_then(Value::as_object_mut) else {
-        return Err(error.into());
-    };
-    for name in ["nonce", "idevid-issuer", "pinned-domain-cert"] {
-        let Some(Value::String(text)) = leaves.get_mut(name) else {
-            continue;
-        };
-        if decode_binary(text, true).is_none() {
-            let mut mended = text.replace('-', "+").replace('_', "/");
-            while mended.len() % 4 != 0 {
-                mended.push('=');
-            }
-            *text = mended;
-            notes.push(format!(
-                "{name} is base64url or unpadded, RFC 7951 §6.6 wants base64"
-            ));
-        }
-    }
-    if let Some(value) = leaves.get_mut("domain-cert-revocation-checks") {
-        let truth = match value.as_str() {
-            Some("true") => Some(true),
-            Some("false") => Some(false),
-            _ => None,
-        };
-        if let Some(truth) = truth {
-            *value = truth.into();
-            notes.push("domain-cert-revocation-checks is a string, not a boolean".to_owned());
-        }
-    }
-    let options = Options {
-        unknown: UnknownMembers::Keep,
-        ..Options::default()
-    };
-    let mended = document.to_string();
-    Ok(yang::decode(
-        mended.as_bytes(),
-        Encoding::Json,
-        &[&VOUCHER],
-        &options,
-    )?)
-}
-
-const TOP: &str = "ietf-voucher:voucher";
-
-static MODULE: Module = Module {
-    name: "ietf-voucher",
-    namespace: "urn:ietf:params:xml:ns:yang:ietf-voucher",
-};
-
-/// RFC 8366 §5.4.
-static VOUCHER: Node = Node {
-    name: "voucher",
-    module: &MODULE,
-    kind: Kind::Container(&[
-        leaf("created-on", LeafType::DateTime),
-        leaf("expires-on", LeafType::DateTime),
-        leaf(
-            "assertion",
-            LeafType::Enumeration(&["verified", "logged", "proximity"]),
-        ),
-        leaf("serial-number", LeafType::String),
-        leaf("idevid-issuer", LeafType::Binary),
-        leaf("pinned-domain-cert", LeafType::Binary),
-        leaf("domain-cert-revocation-checks", LeafType::Boolean),
-        leaf("nonce", LeafType::Binary),
-        leaf("last-renewal-date", LeafType::DateTime),
-    ]),
-};
-
-const fn leaf(name: &'static str, ty: LeafType) -> Node {
-    Node {
-        name,
-        module: &MODULE,
-        kind: Kind::Leaf(ty),
-    }
-}
+/// Octets of a nonce (RFC 8366 §5.3).
+pub(crate) const NONCE_LENGTH: std::ops::RangeInclusive<usize> = 8..=32;

@@ -243,4 +243,4 @@ pub(crate) fn malformed(what: &'static str) -> CertificateError {
 const MAX_SERIAL_BYTES: usize = 64;
 
 /// More than any certificate has use for; each new one is compared with all before it.
-const MAX_EXTENSIONS: usize = 256;
+const MAX_EXTENSIONS: usize = 128;

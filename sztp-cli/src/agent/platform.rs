@@ -1,0 +1,290 @@
+//! What the agent does with what the device was given: files in its state directory, or hooks.
+//!
+//! All of an attempt is put aside first and gets its place when bootstrapping has succeeded, so
+//! that a failed attempt leaves nothing active (RFC 8572 §5.6).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+use sztp_cms::UnixTime;
+use sztp_core::client::{Platform, Reboot};
+use sztp_core::conveyed_info::ConfigurationHandling;
+use sztp_core::device::{Device, Ended, RunningImage, ScriptStage};
+use tokio::fs;
+
+use super::hook::Program;
+use super::state::State;
+use crate::failure::Failure;
+use crate::files;
+
+/// How the agent is to act.
+#[derive(Debug)]
+pub(crate) struct Behaviour {
+    pub(crate) serial_number: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) allow_scripts: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) image_hook: Option<PathBuf>,
+    pub(crate) script_hook: Option<PathBuf>,
+    pub(crate) config_hook: Option<PathBuf>,
+    pub(crate) reboot_hook: Option<PathBuf>,
+}
+
+/// The device that the agent is.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    behaviour: Behaviour,
+    running: RunningImage,
+    state: State,
+    /// Hooks that have to be told when the attempt is undone.
+    called: Vec<PathBuf>,
+}
+
+impl Agent {
+    pub(crate) fn new(
+        behaviour: Behaviour,
+        running: RunningImage,
+        state: State,
+    ) -> Result<Self, Failure> {
+        let agent = Self {
+            behaviour,
+            running,
+            state,
+            called: Vec::new(),
+        };
+        // Left by a process that was killed.
+        match std::fs::remove_dir_all(agent.attempt()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(unwritable(&agent.attempt(), &error))
+            }
+            _ => Ok(agent),
+        }
+    }
+
+    /// Bootstrapping has succeeded: gives everything its place.
+    pub(crate) fn keep(&mut self, clock_floor: Option<UnixTime>) -> Result<(), Failure> {
+        let (attempt, applied) = (self.attempt(), self.behaviour.state_dir.join("applied"));
+        let previous = self.behaviour.state_dir.join("previous");
+        remove(&previous)?;
+        if applied.exists() {
+            std::fs::rename(&applied, &previous).map_err(|error| unwritable(&applied, &error))?;
+        }
+        if attempt.exists() {
+            std::fs::rename(&attempt, &applied).map_err(|error| unwritable(&applied, &error))?;
+        }
+        remove(&previous)?;
+        self.state.installed.clear();
+        self.state.clock_floor = clock_floor.or(self.state.clock_floor);
+        self.state.save()
+    }
+
+    /// Bootstrapping was broken off from outside.
+    pub(super) async fn abandon(&mut self) {
+        // What cannot be undone now is undone at the next start.
+        let _ = self.undo().await;
+    }
+
+    fn attempt(&self) -> PathBuf {
+        self.behaviour.state_dir.join("attempt")
+    }
+
+    /// Puts a file aside and answers where.
+    fn put(&self, name: &str, content: &[u8]) -> Result<PathBuf, String> {
+        let path = self.attempt().join(name);
+        files::make_directory(&self.attempt())
+            .and_then(|()| files::write_private(&path, content))
+            .map_err(|failure| failure.to_string())?;
+        Ok(path)
+    }
+
+    async fn call(
+        &self,
+        hook: &Path,
+        event: &str,
+        details: &[(&'static str, &'static str, String)],
+    ) -> Ended {
+        let absolute = |path: &Path| match std::path::absolute(path) {
+            Ok(path) => path.display().to_string(),
+            Err(_) => path.display().to_string(),
+        };
+        let state_dir = absolute(&self.behaviour.state_dir);
+        let mut environment = vec![
+            ("SZTP_EVENT", event.to_owned()),
+            ("SZTP_SERIAL_NUMBER", self.behaviour.serial_number.clone()),
+            ("SZTP_STATE_DIR", state_dir.clone()),
+        ];
+        let mut input = json!({
+            "event": event,
+            "serial-number": self.behaviour.serial_number,
+            "state-dir": state_dir,
+        });
+        for (variable, key, value) in details {
+            environment.push((variable, value.clone()));
+            input[*key] = value.as_str().into();
+        }
+        let program = Program {
+            path: hook,
+            directory: &self.behaviour.state_dir,
+            environment: &environment,
+            input: input.to_string().into_bytes(),
+            timeout: self.behaviour.timeout,
+        };
+        program.run().await
+    }
+
+    async fn undo(&mut self) -> Ended {
+        let mut problems = Vec::new();
+        for hook in std::mem::take(&mut self.called) {
+            match self.call(&hook, "roll-back", &[]).await {
+                Ended::Well => {}
+                Ended::Warning(problem) | Ended::Error(problem) => problems.push(problem),
+            }
+        }
+        if let Err(failure) = remove(&self.attempt()) {
+            problems.push(failure.to_string());
+        }
+        if problems.is_empty() {
+            Ended::Well
+        } else {
+            Ended::Error(problems.join("; "))
+        }
+    }
+
+    /// Remembers that a hook has done something that may have to be undone.
+    fn called(&mut self, hook: &Path) {
+        if !self.called.iter().any(|known| known == hook) {
+            self.called.push(hook.to_owned());
+        }
+    }
+}
+
+impl Platform for Agent {
+    async fn install_image(&mut self, image: &Path) -> Result<(), String> {
+        if let Some(hook) = &self.behaviour.image_hook {
+            let details = [("SZTP_FILE", "file", absolute_text(image))];
+            return strictly(self.call(hook, "install-image", &details).await);
+        }
+        let place = self.behaviour.state_dir.join("image");
+        // The download lies in the same directory; it is removed by whoever made it if this fails.
+        fs::rename(image, &place)
+            .await
+            .map_err(|error| format!("{}: {error}", place.display()))
+    }
+
+    async fn reboot(&mut self, device: &Device) -> Result<Reboot, String> {
+        self.state.installed = device.installed_images().to_vec();
+        self.state.running = self.state.installed.last().copied().or(self.state.running);
+        self.state.clock_floor = device.clock_floor();
+        self.state.save().map_err(|failure| failure.to_string())?;
+        if let Some(hook) = &self.behaviour.reboot_hook {
+            strictly(self.call(hook, "reboot", &[]).await)?;
+            return Ok(Reboot::Pending);
+        }
+        self.running.sha256 = self.state.running;
+        Ok(Reboot::Done(self.running.clone()))
+    }
+
+    async fn run_script(&mut self, stage: ScriptStage, script: &[u8]) -> Ended {
+        let (name, stage) = match stage {
+            ScriptStage::Pre => ("pre-configuration-script", "pre"),
+            ScriptStage::Post => ("post-configuration-script", "post"),
+        };
+        let path = match self.put(name, script) {
+            Ok(path) => path,
+            Err(problem) => return Ended::Error(problem),
+        };
+        if let Some(hook) = self.behaviour.script_hook.clone() {
+            self.called(&hook);
+            let details = [
+                ("SZTP_FILE", "file", absolute_text(&path)),
+                ("SZTP_STAGE", "stage", stage.to_owned()),
+            ];
+            return self.call(&hook, "run-script", &details).await;
+        }
+        if !self.behaviour.allow_scripts {
+            return Ended::Warning(format!("{name} was not run: scripts are not allowed"));
+        }
+        if let Err(error) = make_executable(&path) {
+            return Ended::Error(format!("{}: {error}", path.display()));
+        }
+        let program = Program {
+            path: &path,
+            directory: &self.attempt(),
+            environment: &[
+                ("SZTP_EVENT", "run-script".to_owned()),
+                ("SZTP_SERIAL_NUMBER", self.behaviour.serial_number.clone()),
+                ("SZTP_STAGE", stage.to_owned()),
+            ],
+            input: Vec::new(),
+            timeout: self.behaviour.timeout,
+        };
+        program.run().await
+    }
+
+    async fn commit_configuration(
+        &mut self,
+        handling: ConfigurationHandling,
+        configuration: &[u8],
+    ) -> Ended {
+        let put = self.put("configuration", configuration).and_then(|path| {
+            self.put("configuration-handling", handling.as_str().as_bytes())
+                .map(|_| path)
+        });
+        let path = match put {
+            Ok(path) => path,
+            Err(problem) => return Ended::Error(problem),
+        };
+        let Some(hook) = self.behaviour.config_hook.clone() else {
+            return Ended::Well;
+        };
+        self.called(&hook);
+        let details = [
+            ("SZTP_FILE", "file", absolute_text(&path)),
+            ("SZTP_HANDLING", "handling", handling.as_str().to_owned()),
+        ];
+        self.call(&hook, "commit-configuration", &details).await
+    }
+
+    async fn roll_back(&mut self) -> Ended {
+        self.undo().await
+    }
+}
+
+/// Where there is no going on in spite of a fault.
+fn strictly(ended: Ended) -> Result<(), String> {
+    match ended {
+        Ended::Well => Ok(()),
+        Ended::Warning(problem) | Ended::Error(problem) => Err(problem),
+    }
+}
+
+fn absolute_text(path: &Path) -> String {
+    let absolute = std::path::absolute(path);
+    absolute.as_deref().unwrap_or(path).display().to_string()
+}
+
+fn make_executable(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(())
+    }
+}
+
+fn remove(directory: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(directory, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new("file.unwritable", format!("cannot be written: {error}")).at(path)
+}

@@ -1,0 +1,115 @@
+//! What a driver is doing, for a log or a live table.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::device::{Endpoint, Input, Outcome, Output, ScriptStage};
+use crate::rpc::ProgressType;
+
+/// Something that a driver does or that came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// The bootstrap server in question, once there is one.
+    pub server: Option<&'a Endpoint>,
+    /// What it is.
+    pub activity: Activity<'a>,
+}
+
+/// What a driver does, and what came of it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Activity<'a> {
+    /// Asks the server for bootstrapping data.
+    Asking,
+    /// Tells the server this; servers that are not trusted are told nothing.
+    Reporting(ProgressType),
+    /// A new connection was made for what was asked or reported; told once that has an answer.
+    Connected {
+        /// To this address of the server.
+        address: SocketAddr,
+        /// For TCP and TLS.
+        took: Duration,
+    },
+    /// The server was asked for its API root over the new connection.
+    Discovered {
+        /// For question and answer.
+        took: Duration,
+    },
+    /// The server acknowledged this report.
+    Reported(ProgressType),
+    /// The server answered, to a report otherwise than with 204.
+    Answered {
+        /// HTTP status.
+        status: u16,
+        /// The report that it answers, if it was one.
+        progress: Option<ProgressType>,
+    },
+    /// The server did not answer.
+    Unreachable {
+        /// Why.
+        reason: &'a str,
+        /// The report that was lost, if it was one.
+        progress: Option<ProgressType>,
+    },
+    /// Downloads an image.
+    Downloading {
+        /// From here.
+        uri: &'a str,
+        /// Octets that have arrived.
+        octets: u64,
+        /// Octets in all, if they are known.
+        total: Option<u64>,
+    },
+    /// Installs the image.
+    Installing,
+    /// Reboots.
+    Rebooting,
+    /// Runs a script.
+    RunningScript(ScriptStage),
+    /// Commits the configuration.
+    Committing,
+    /// Checks whether the device is ready.
+    CheckingReady,
+    /// Undoes what a failed attempt has done.
+    RollingBack,
+    /// Has ended.
+    Ended(&'a Outcome),
+}
+
+impl<'a> Activity<'a> {
+    pub(super) fn of(output: &'a Output) -> Self {
+        match output {
+            Output::Post { progress: None, .. } => Self::Asking,
+            Output::Post {
+                progress: Some(progress_type),
+                ..
+            } => Self::Reporting(*progress_type),
+            Output::Fetch { uri } => Self::Downloading {
+                uri,
+                octets: 0,
+                total: None,
+            },
+            Output::InstallImage => Self::Installing,
+            Output::Reboot => Self::Rebooting,
+            Output::RunScript { stage, .. } => Self::RunningScript(*stage),
+            Output::CommitConfiguration { .. } => Self::Committing,
+            Output::CheckReady => Self::CheckingReady,
+            Output::Rollback => Self::RollingBack,
+            Output::Done(outcome) => Self::Ended(outcome),
+        }
+    }
+
+    pub(super) fn of_answer(input: &'a Input, progress: Option<ProgressType>) -> Option<Self> {
+        match (input, progress) {
+            (Input::Response { status: 204, .. }, Some(progress_type)) => {
+                Some(Self::Reported(progress_type))
+            }
+            (Input::Response { status, .. }, _) => Some(Self::Answered {
+                status: *status,
+                progress,
+            }),
+            (Input::Failed { reason }, _) => Some(Self::Unreachable { reason, progress }),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! What operators see: JSON under `/api/v1`, with a bearer token; `/healthz` and `/readyz` without.
+
+mod body;
+mod error;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sztp_core::lifecycle::State as LifecycleState;
+
+use crate::Service;
+use crate::config::ServerLimits;
+use crate::listener::Handler;
+use crate::model::{DeviceFilter, DeviceSpec, Page};
+use crate::service::Peer;
+
+use self::body::{BodyReader, receive_json};
+use self::error::ApiError;
+
+/// The handler of the admin listener.
+#[derive(Debug, Clone)]
+pub(crate) struct AdminApi {
+    service: Service,
+    router: TowerToHyperService<Router>,
+}
+
+#[derive(Debug, Clone)]
+struct Api {
+    service: Service,
+    limits: ServerLimits,
+}
+
+impl AdminApi {
+    pub(crate) fn new(service: Service, limits: ServerLimits) -> Self {
+        let api = Api {
+            service: service.clone(),
+            limits,
+        };
+        let v1 = Router::new()
+            .route("/devices", post(add_device).get(list_devices))
+            .route(
+                "/devices/{serial}",
+                get(device).put(put_device).delete(delete_device),
+            )
+            .route("/devices/{serial}/reset", post(reset_device))
+            .route("/devices/{serial}/history", get(history))
+            .route("/images", post(add_image).get(list_images))
+            .route("/images/{name}", axum::routing::delete(delete_image))
+            .fallback(no_such_resource)
+            .layer(middleware::from_fn_with_state(api.clone(), authorize));
+        let router = Router::new()
+            .nest("/api/v1", v1)
+            .route(
+                "/healthz",
+                get(|| async { answer(StatusCode::OK, &Health { status: "ok" }) }),
+            )
+            .route("/readyz", get(ready))
+            .fallback(no_such_resource)
+            .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+            .with_state(api);
+        Self {
+            service,
+            router: TowerToHyperService::new(router),
+        }
+    }
+}
+
+impl Handler for AdminApi {
+    fn tls(&self) -> Arc<ServerConfig> {
+        self.service.materials().admin_tls.clone()
+    }
+
+    async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.router.call(request.map(Body::new)).await;
+        let mut response = match response {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let status = response.status().as_u16();
+        tracing::debug!(peer = %peer.address, %method, path, status, "admin");
+        let headers = response.headers_mut();
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+async fn ready(State(api): State<Api>) -> Result<Response<Body>, ApiError> {
+    api.service.ready().await?;
+    Ok(answer(StatusCode::OK, &Health { status: "ready" }))
+}
+
+async fn authorize(
+    State(api): State<Api>,
+    request: Request<Body>,
+    next: Next,
+) -> Result<Response<Body>, ApiError> {
+    let token = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim().to_owned());
+    match token {
+        Some(token) if api.service.is_admin_token(&token).await? => Ok(next.run(request).await),
+        _ => Err(ApiError::unauthorized()),
+    }
+}
+
+async fn add_device(
+    State(api): State<Api>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let mut document = receive_json(request, api.limits.max_admin_body_bytes).await?;
+    let serial_number = document
+        .as_object_mut()
+        .and_then(|members| members.remove("serial_number"));
+    let Some(Value::String(serial_number)) = serial_number else {
+        return Err(ApiError::bad_request(
+            "serial_number is needed, as a string",
+        ));
+    };
+    let device = api
+        .service
+        .add_device(&serial_number, spec_of(document)?)
+        .await?;
+    Ok(answer(StatusCode::CREATED, &device))
+}
+
+async fn put_device(
+    State(api): State<Api>,
+    serial: Result<Path<String>, PathRejection>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let Path(serial_number) = serial?;
+    let mut document = receive_json(request, api.limits.max_admin_body_bytes).await?;
+    if let Some(members) = document.as_object_mut() {
+        if members
+            .get("serial_number")
+            .is_some_and(|given| *given != serial_number.as_str())
+        {
+            return Err(ApiError::bad_request(
+                "serial_number is not the one of the path",
+            ));
+        }
+        // What GET answers can be changed and put back.
+        for name in READ_ONLY {
+            members.remove(name);
+        }
+    }
+    let (device, added) = api
+        .service
+        .put_device(&serial_number, spec_of(document)?)
+        .await?;
+    Ok(answer(
+        if added {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        },
+        &device,
+    ))
+}
+
+async fn device(
+    State(api): State<Api>,
+    serial: Result<Path<String>, PathRejection>,
+) -> Result<Response<Body>, ApiError> {
+    Ok(answer(StatusCode::OK, &api.service.device(&serial?).await?))
+}
+
+async fn delete_device(
+    State(api): State<Api>,
+    serial: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, ApiError> {
+    api.service.delete_device(&serial?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn reset_device(
+    State(api): State<Api>,
+    serial: Result<Path<String>, PathRejection>,
+) -> Result<Response<Body>, ApiError> {
+    Ok(answer(
+        StatusCode::OK,
+        &api.service.reset_device(&serial?).await?,
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DevicesQuery {
+    state: Option<String>,
+    prefix: Option<String>,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+async fn list_devices(
+    State(api): State<Api>,
+    query: Result<Query<DevicesQuery>, QueryRejection>,
+) -> Result<Response<Body>, ApiError> {
+    let Query(query) = query?;
+    if let Some(state) = &query.state
+        && state.parse::<LifecycleState>().is_err()
+    {
+        return Err(ApiError::bad_request(
+            "state is not the exact name of a lifecycle state",
+        ));
+    }
+    let filter = DeviceFilter {
+        state: query.state,
+        serial_number_prefix: query.prefix,
+    };
+    let page = page(query.after, query.limit);
+    Ok(answer(
+        StatusCode::OK,
+        &api.service.devices(filter, page).await?,
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+async fn history(
+    State(api): State<Api>,
+    serial: Result<Path<String>, PathRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response<Body>, ApiError> {
+    let Query(query) = query?;
+    let page = page(query.after, query.limit);
+    Ok(answer(
+        StatusCode::OK,
+        &api.service.history(&serial?, page).await?,
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImageQuery {
+    name: Option<String>,
+}
+
+async fn add_image(
+    State(api): State<Api>,
+    query: Result<Query<ImageQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, ApiError> {
+    let Query(query) = query?;
+    let in_header = || Some(headers.get("x-image-name")?.to_str().ok()?.to_owned());
+    let name = query
+        .name
+        .or_else(in_header)
+        .ok_or_else(|| ApiError::bad_request("name is needed, in the query or as X-Image-Name"))?;
+    let image = api.service.add_image(&name, BodyReader::new(body)).await?;
+    Ok(answer(StatusCode::CREATED, &image))
+}
+
+async fn list_images(
+    State(api): State<Api>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response<Body>, ApiError> {
+    let Query(query) = query?;
+    let page = page(query.after, query.limit);
+    Ok(answer(StatusCode::OK, &api.service.images(page).await?))
+}
+
+async fn delete_image(
+    State(api): State<Api>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, ApiError> {
+    api.service.delete_image(&name?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn no_such_resource() -> ApiError {
+    ApiError::not_found()
+}
+
+fn page(after: Option<String>, limit: Option<u32>) -> Page {
+    Page {
+        after,
+        limit: limit.unwrap_or(Page::default().limit),
+    }
+}
+
+fn spec_of(document: Value) -> Result<DeviceSpec, ApiError> {
+    serde_json::from_value(document).map_err(|error| ApiError::bad_request(&error.to_string()))
+}
+
+fn answer(status: StatusCode, document: &impl Serialize) -> Response<Body> {
+    (status, axum::Json(document)).into_response()
+}
+
+/// Members of a device that an operator does not set.
+const READ_ONLY: [&str; 7] = [
+    "serial_number",
+    "state",
+    "stage",
+    "parsed",
+    "reason",
+    "created_at",
+    "updated_at",
+];

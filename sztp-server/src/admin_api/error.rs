@@ -1,0 +1,155 @@
+//! Errors of the admin API: `{"code": .., "message": .., "hint": ..}`.
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::response::IntoResponse;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use crate::{ServiceError, StoreError};
+
+/// A request that is refused.
+#[derive(Debug, Serialize)]
+pub(super) struct ApiError {
+    #[serde(skip)]
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, fault: Fault, message: &str) -> Self {
+        Self {
+            status,
+            code: fault.code(),
+            message: message.to_owned(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn bad_request(message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Fault::Malformed, message)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("the body is larger than {limit} octets");
+        Self {
+            hint: Some("limits.max_admin_body_bytes sets the limit"),
+            ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, Fault::TooLarge, &message)
+        }
+    }
+
+    pub(super) fn unauthorized() -> Self {
+        Self {
+            hint: Some("send `Authorization: Bearer TOKEN`; see admin-token in the data directory"),
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                Fault::Unauthorized,
+                "a valid token is needed",
+            )
+        }
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Fault::NoSuchResource,
+            "there is no such resource",
+        )
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let message = "the resource does not have this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Fault::Method, message)
+    }
+}
+
+/// What is wrong with a request as such.
+#[derive(Clone, Copy)]
+enum Fault {
+    Malformed,
+    Method,
+    NoSuchResource,
+    TooLarge,
+    Unauthorized,
+}
+
+impl Fault {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "request.malformed",
+            Self::Method => "request.method",
+            Self::NoSuchResource => "request.no-such-resource",
+            Self::TooLarge => "request.too-large",
+            Self::Unauthorized => "request.unauthorized",
+        }
+    }
+}
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(&rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(&rejection.body_text())
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        use ServiceError as E;
+        let status = match &error {
+            E::DeviceExists { .. }
+            | E::ImageExists { .. }
+            | E::ImageInUse { .. }
+            | E::Lifecycle(_) => StatusCode::CONFLICT,
+            E::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            E::SerialNumber { .. } | E::ImageName { .. } | E::Upload { .. } => {
+                StatusCode::BAD_REQUEST
+            }
+            // Well-formed, and not to be done.
+            E::Artifacts(_)
+            | E::ArtifactGrouping(_)
+            | E::Content(_)
+            | E::Spec { .. }
+            | E::NothingToGive
+            | E::NothingSigned
+            | E::UnsignedForbidden => StatusCode::UNPROCESSABLE_ENTITY,
+            E::DeviceMissing { .. } | E::DeviceUnknown | E::ImageMissing { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            E::CertificateMissing
+            | E::CertificateRefused(_)
+            | E::SerialNumberMissing
+            | E::OtherDevice => StatusCode::FORBIDDEN,
+            E::Stopping | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+            E::Signing(_) | E::File { .. } | E::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if status.is_server_error() {
+            tracing::error!(code = error.code(), %error, "an operator's request failed");
+        }
+        Self {
+            status,
+            code: error.code(),
+            message: error.to_string(),
+            hint: error.hint(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        let status = self.status;
+        let mut response = (status, axum::Json(self)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,362 @@
+//! Why the server does not start, and why a request to it is refused.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use sztp_cms::{CertificateError, CmsError, KeyError, PathError, Rule};
+use sztp_core::artifacts::ArtifactError;
+use sztp_core::conveyed_info::ConveyedInfoError;
+use sztp_core::lifecycle::Refusal;
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::lab::LabError;
+
+/// Why a server does not start, or goes on with what it had when it was to reload.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file or directory that the server needs.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// A certificate file.
+    #[error("{}: {error}", path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: CertificateError,
+    },
+    /// A private key file.
+    #[error("{}: {error}", path.display())]
+    Key {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: KeyError,
+    },
+    /// A private key that is not the certificate's.
+    #[error("the key in {} is not that of the certificate in {}", key.display(), certificate.display())]
+    KeyMismatch {
+        /// The certificate file.
+        certificate: PathBuf,
+        /// The key file.
+        key: PathBuf,
+    },
+    /// The owner certificate or its chain makes no artifact.
+    #[error("owner certificate: {0}")]
+    Owner(#[source] CmsError),
+    /// The TLS library refuses the certificate or its key.
+    #[error("TLS: {reason}")]
+    Tls {
+        /// What it says.
+        reason: String,
+    },
+    /// Another server runs on the same data directory.
+    #[error("another server is using {}", path.display())]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// What a process needs of the operating system: threads, signals.
+    #[error("the operating system refuses: {reason}")]
+    Process {
+        /// What it says.
+        reason: String,
+    },
+    /// The lab PKI.
+    #[error("lab PKI: {0}")]
+    Lab(#[from] LabError),
+    /// The database.
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    /// An address to listen on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        reason: String,
+    },
+}
+
+impl ServerError {
+    /// Stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Config(inner) => inner.code(),
+            Self::File { .. } => "server.file",
+            Self::Certificate { error, .. } => error.code(),
+            Self::Key { error, .. } => error.code(),
+            Self::KeyMismatch { .. } => "server.key-mismatch",
+            Self::Owner(inner) => inner.code(),
+            Self::Tls { .. } => "server.tls",
+            Self::InUse { .. } => "server.in-use",
+            Self::Process { .. } => "server.process",
+            Self::Lab(inner) => inner.code(),
+            Self::Store(inner) => inner.code(),
+            Self::Listen { .. } => "server.listen",
+        }
+    }
+
+    /// What to do about it, where that is not plain.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::KeyMismatch { .. } => Some("give the key that the certificate was made for"),
+            Self::Listen { .. } => {
+                Some("another program may be using it; set device_listen or admin_listen")
+            }
+            Self::InUse { .. } => Some("stop it, or set data_dir to another directory"),
+            Self::Store(StoreError::NewerSchema { .. }) => {
+                Some("run the version of sztp-server that wrote the database, or a later one")
+            }
+            Self::Key {
+                error: KeyError::Encrypted,
+                ..
+            } => Some("decrypt it with `openssl pkcs8`; the server reads unencrypted keys only"),
+            _ => None,
+        }
+    }
+}
+
+/// Why the database cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// What the database says.
+    #[error("{reason}")]
+    Database {
+        /// In its words.
+        reason: String,
+    },
+    /// A later version of the server wrote it.
+    #[error("schema version {found} is later than {known}, the last one known here")]
+    NewerSchema {
+        /// The database's.
+        found: i64,
+        /// The latest known.
+        known: i64,
+    },
+    /// A row that this server would not have written.
+    #[error("damaged: {what}")]
+    Damaged {
+        /// Which part of it.
+        what: &'static str,
+    },
+    /// The database was closed, as the server is stopping.
+    #[error("closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Database { .. } => "store.database",
+            Self::NewerSchema { .. } => "store.newer-schema",
+            Self::Damaged { .. } => "store.damaged",
+            Self::Closed => "store.closed",
+        }
+    }
+}
+
+/// Why the server does not do what it is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The client showed no certificate.
+    #[error("a client certificate is needed")]
+    CertificateMissing,
+    /// The client's certificate leads to none of the IDevID anchors.
+    #[error("the client certificate is not accepted: {0}")]
+    CertificateRefused(#[source] PathError),
+    /// The client's certificate does not say which device it is.
+    #[error("the client certificate's subject has no serialNumber attribute")]
+    SerialNumberMissing,
+    /// The client says that it is another device than its certificate says.
+    #[error("the HTTP user name is not the serial number of the client certificate")]
+    OtherDevice,
+    /// The device is not known here, or is another owner's.
+    #[error("this device is not known here")]
+    DeviceUnknown,
+    /// The operator named a device that is not there.
+    #[error("there is no device {serial_number:?}")]
+    DeviceMissing {
+        /// As asked for.
+        serial_number: String,
+    },
+    /// The device is there already.
+    #[error("there is already a device {serial_number:?}")]
+    DeviceExists {
+        /// As given.
+        serial_number: String,
+    },
+    /// Not a serial number that a certificate can carry.
+    #[error("{serial_number:?} is not a serial number of 1 to 64 printable characters")]
+    SerialNumber {
+        /// As given, shortened.
+        serial_number: String,
+    },
+    /// There is nothing to give to the device yet.
+    #[error("there is no bootstrapping data for this device")]
+    NothingToGive,
+    /// The device wants signed data (RFC 8572 §7.3 signed-data-preferred) and there is none.
+    #[error("signed data is wanted, and there is no ownership voucher to go with it")]
+    NothingSigned,
+    /// Only unsigned data could be given, and the policy is not to.
+    #[error("there is no ownership voucher, and answers.allow_unsigned is off")]
+    UnsignedForbidden,
+    /// The device's state does not allow it.
+    #[error(transparent)]
+    Lifecycle(#[from] Refusal),
+    /// The artifacts would not be accepted by the device.
+    #[error(transparent)]
+    Artifacts(ArtifactError),
+    /// Artifacts that do not go together (RFC 8572 §3.5).
+    #[error("{0}")]
+    ArtifactGrouping(&'static str),
+    /// What the operator set makes no conveyed information.
+    #[error(transparent)]
+    Content(#[from] ConveyedInfoError),
+    /// A trust anchor, hash or address in what the operator set.
+    #[error("{key}: {problem}")]
+    Spec {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// A name that no image has.
+    #[error("there is no image {name:?}")]
+    ImageMissing {
+        /// As given.
+        name: String,
+    },
+    /// The name is taken by an image with other content.
+    #[error("there is already another image {name:?}")]
+    ImageExists {
+        /// As given.
+        name: String,
+    },
+    /// A device needs the image.
+    #[error("the image {name:?} is in use by device {serial_number:?}")]
+    ImageInUse {
+        /// The image.
+        name: String,
+        /// One of the devices.
+        serial_number: String,
+    },
+    /// Not a name for a file.
+    #[error("{name:?} is not a name of 1 to 128 letters, digits and `.`, `_`, `-`, `+`")]
+    ImageName {
+        /// As given, shortened.
+        name: String,
+    },
+    /// Larger than limits.max_image_bytes.
+    #[error("the image is larger than {limit} bytes")]
+    ImageTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The upload ended early.
+    #[error("the upload broke off: {reason}")]
+    Upload {
+        /// How.
+        reason: String,
+    },
+    /// Signing failed.
+    #[error("signing: {0}")]
+    Signing(#[source] CmsError),
+    /// The file system refused.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// The database.
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl ServiceError {
+    /// Stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::CertificateMissing => "device.certificate-missing",
+            Self::CertificateRefused(inner) => inner.code(),
+            Self::SerialNumberMissing => "device.serial-number-missing",
+            Self::OtherDevice => "device.other-device",
+            Self::DeviceUnknown => "device.unknown",
+            Self::DeviceMissing { .. } => "device.missing",
+            Self::DeviceExists { .. } => "device.exists",
+            Self::SerialNumber { .. } => "device.serial-number",
+            Self::NothingToGive => "answer.nothing",
+            Self::NothingSigned => "answer.nothing-signed",
+            Self::UnsignedForbidden => "answer.unsigned-forbidden",
+            Self::Lifecycle(inner) => inner.code(),
+            Self::Artifacts(inner) => inner.code(),
+            Self::ArtifactGrouping(_) => "answer.artifact-grouping",
+            Self::Content(inner) => inner.code(),
+            Self::Spec { .. } => "answer.value",
+            Self::ImageMissing { .. } => "image.missing",
+            Self::ImageExists { .. } => "image.exists",
+            Self::ImageInUse { .. } => "image.in-use",
+            Self::ImageName { .. } => "image.name",
+            Self::ImageTooLarge { .. } => "image.too-large",
+            Self::Upload { .. } => "image.upload",
+            Self::Signing(inner) => inner.code(),
+            Self::File { .. } => "server.file",
+            Self::Store(inner) => inner.code(),
+            Self::Stopping => "server.stopping",
+        }
+    }
+
+    /// The clause that was broken, where there is one.
+    pub fn rule(&self) -> Option<Rule> {
+        Some(match self {
+            Self::CertificateMissing | Self::SerialNumberMissing => {
+                Rule::new(8040, "2.5", "client authentication")
+            }
+            Self::CertificateRefused(inner) => inner.rule(),
+            Self::OtherDevice => Rule::new(8572, "5.3", "one serial number"),
+            Self::NothingToGive => Rule::new(8572, "7.3", "conveyed-information"),
+            Self::NothingSigned => Rule::new(8572, "7.3", "signed-data-preferred"),
+            Self::Lifecycle(inner) => inner.rule(),
+            Self::Artifacts(inner) => inner.rule(),
+            Self::ArtifactGrouping(_) => Rule::new(8572, "3.5", "artifact groupings"),
+            Self::Content(inner) => inner.rule(),
+            _ => return None,
+        })
+    }
+
+    /// What to do about it, where that is not plain.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::DeviceExists { .. } => "replace it with PUT",
+            Self::Lifecycle(_) => "reset the device, or set its `reprovision`",
+            Self::NothingSigned => "give the device a `voucher`",
+            Self::ImageMissing { .. } => "upload it first with POST /api/v1/images?name=NAME",
+            Self::ImageExists { .. } => "give the new image another name; versions do well",
+            Self::ImageInUse { .. } => "change what the device is answered, then delete the image",
+            Self::Artifacts(ArtifactError::NotUnderPinnedDomainCert(_)) => {
+                "the voucher must pin the authority of the owner certificate in use"
+            }
+            _ => return None,
+        })
+    }
+}

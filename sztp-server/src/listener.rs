@@ -1,0 +1,200 @@
+//! TLS connections: accepted, bounded in number and time, and drained when the server stops.
+//!
+//! Whom to answer what is the [`Handler`]'s business.
+
+mod stall;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls::ServerConfig;
+use sztp_cms::Certificate;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use self::stall::Stalling;
+use crate::ServerError;
+use crate::config::ServerLimits;
+use crate::service::Peer;
+
+/// Answers the requests of one listener.
+pub(crate) trait Handler: Clone + Send + Sync + 'static {
+    /// The TLS configuration for the next connection.
+    fn tls(&self) -> Arc<ServerConfig>;
+
+    /// Answers one request.
+    fn handle(
+        &self,
+        peer: Arc<Peer>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// A socket that is bound.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    limits: ServerLimits,
+}
+
+impl Listener {
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        limits: &ServerLimits,
+    ) -> Result<Self, ServerError> {
+        let bound = async {
+            let socket = TcpListener::bind(address).await?;
+            let address = socket.local_addr()?;
+            Ok(Self {
+                socket,
+                address,
+                limits: limits.clone(),
+            })
+        };
+        bound
+            .await
+            .map_err(|error: std::io::Error| ServerError::Listen {
+                address,
+                reason: error.to_string(),
+            })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` says so, and then until open requests have ended or the time for that
+    /// is over.
+    pub(crate) async fn run(self, handler: impl Handler, mut stop: watch::Receiver<bool>) {
+        let permits = Arc::new(Semaphore::new(self.limits.max_connections));
+        let graceful = GracefulShutdown::new();
+        let (cut, is_cut) = watch::channel(false);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept(&permits) => accepted,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            match accepted {
+                Ok((stream, address, permit)) => {
+                    let connection = Connection {
+                        handler: handler.clone(),
+                        limits: self.limits.clone(),
+                        watcher: graceful.watcher(),
+                        is_cut: is_cut.clone(),
+                        permit,
+                    };
+                    tokio::spawn(connection.serve(stream, address));
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: some will close.
+                    tracing::warn!(%error, "accepting a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(self.socket);
+        let drain = Duration::from_secs(self.limits.drain_secs);
+        if tokio::time::timeout(drain, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("requests were cut off, as they did not end in time");
+            let _ = cut.send(true);
+        }
+    }
+
+    async fn accept(
+        &self,
+        permits: &Arc<Semaphore>,
+    ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        // Before accepting: who does not fit in waits in the system's queue.
+        let permit = permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(std::io::Error::other)?;
+        let (stream, address) = self.socket.accept().await?;
+        Ok((stream, address, permit))
+    }
+}
+
+struct Connection<H> {
+    handler: H,
+    limits: ServerLimits,
+    watcher: Watcher,
+    is_cut: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl<H: Handler> Connection<H> {
+    async fn serve(self, stream: TcpStream, address: SocketAddr) {
+        let Self {
+            handler,
+            limits,
+            watcher,
+            mut is_cut,
+            permit,
+        } = self;
+        let _ = stream.set_nodelay(true);
+        let stream = Stalling::new(stream, Duration::from_secs(limits.stall_timeout_secs));
+        let handshake = TlsAcceptor::from(handler.tls()).accept(stream);
+        let patience = Duration::from_secs(limits.handshake_timeout_secs);
+        let stream = match tokio::time::timeout(patience, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake"),
+            Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
+        };
+        let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let peer = Arc::new(Peer {
+            address,
+            certificates: read_certificates(shown),
+        });
+        let service = service_fn(move |request| {
+            let (handler, peer) = (handler.clone(), peer.clone());
+            async move { Ok::<_, std::convert::Infallible>(handler.handle(peer, request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(limits.header_timeout_secs))
+            .max_buf_size(MAX_BUFFER)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::select! {
+            ended = watcher.watch(connection) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%address, %error, "connection");
+                }
+            }
+            _ = is_cut.wait_for(|cut| *cut) => {}
+        }
+        drop(permit);
+    }
+}
+
+/// The client's own certificate first; without that one, none.
+fn read_certificates(shown: &[rustls::pki_types::CertificateDer<'_>]) -> Vec<Certificate> {
+    let mut certificates = shown
+        .iter()
+        .take(MAX_CHAIN)
+        .map(|der| Certificate::from_der(der));
+    match certificates.next() {
+        Some(Ok(own)) => std::iter::once(own).chain(certificates.flatten()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Octets of a request's header.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// The most certificates of a client that are looked at.
+const MAX_CHAIN: usize = 16;

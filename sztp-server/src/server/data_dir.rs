@@ -1,0 +1,150 @@
+//! The data directory: database, images, lab PKI, first token. For its owner only.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Notice;
+use crate::service::{now, token_hash};
+use crate::store::Store;
+use crate::{Config, ServerError};
+
+/// Makes the directory and the one for images; whether it was not there.
+pub(super) fn make(directory: &Path) -> Result<bool, ServerError> {
+    let made = !directory.exists();
+    make_private(directory)?;
+    make_private(&images(directory))?;
+    Ok(made)
+}
+
+/// Removes what uploads left that were under way when the server last ended.
+pub(super) fn clean(directory: &Path) -> Result<(), ServerError> {
+    let images = images(directory);
+    let entries = fs::read_dir(&images).map_err(|error| file_error(&images, &error))?;
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(".upload-") {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(|error| file_error(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Held for as long as the server runs; the system lets go of it if the process ends otherwise.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: fs::File,
+}
+
+/// Sees to it that one server at a time uses the directory.
+pub(super) fn lock(directory: &Path) -> Result<Lock, ServerError> {
+    let path = directory.join("lock");
+    let mut options = fs::OpenOptions::new();
+    let opened = options.create(true).truncate(false).write(true).open(&path);
+    let file = opened.map_err(|error| file_error(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(fs::TryLockError::WouldBlock) => Err(ServerError::InUse { path }),
+        Err(fs::TryLockError::Error(error)) => Err(file_error(&path, &error)),
+    }
+}
+
+pub(super) fn images(directory: &Path) -> PathBuf {
+    directory.join("images")
+}
+
+/// The database file, which is made here so that it is private from the start.
+pub(super) fn database(directory: &Path) -> Result<PathBuf, ServerError> {
+    let path = directory.join("sztp.db");
+    if !path.exists() {
+        create_private(&path, b"").map_err(|error| file_error(&path, &error))?;
+    }
+    Ok(path)
+}
+
+/// Makes the first token of the admin API, unless there is one.
+pub(super) async fn first_token(
+    directory: &Path,
+    store: &impl Store,
+    notices: &mut Vec<Notice>,
+) -> Result<(), ServerError> {
+    if !store.tokens().await?.is_empty() {
+        return Ok(());
+    }
+    let path = token_file(directory);
+    let write = |token: &str| {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        create_private(&path, format!("{token}\n").as_bytes())
+    };
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|error| ServerError::File {
+        path: path.clone(),
+        reason: error.to_string(),
+    })?;
+    let token = URL_SAFE_NO_PAD.encode(random);
+    // The file first: without its hash in the database it opens nothing, and the next start makes
+    // another. No request is answered yet.
+    write(&token).map_err(|error| file_error(&path, &error))?;
+    store.add_token("admin", token_hash(&token), now()).await?;
+    notices.push(Notice::MadeToken(path));
+    Ok(())
+}
+
+/// Adding a first device, and looking at all of them.
+pub(super) fn next_commands(directory: &Path, admin: SocketAddr, config: &Config) -> [String; 2] {
+    let lab = directory.join("lab/server/tls-ca.crt");
+    let anchor = match (&config.tls.trust_anchor, &config.tls.certificate) {
+        (Some(path), _) | (None, Some(path)) => path.display().to_string(),
+        (None, None) => lab.display().to_string(),
+    };
+    let devices = format!(
+        "curl --cacert {anchor} -H \"Authorization: Bearer $(cat {})\" \
+         https://localhost:{}/api/v1/devices",
+        token_file(directory).display(),
+        admin.port(),
+    );
+    [format!("{devices} -d '{FIRST_DEVICE}'"), devices]
+}
+
+fn token_file(directory: &Path) -> PathBuf {
+    directory.join("admin-token")
+}
+
+fn make_private(directory: &Path) -> Result<(), ServerError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(directory)
+        .map_err(|error| file_error(directory, &error))
+}
+
+fn create_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn file_error(path: &Path, error: &std::io::Error) -> ServerError {
+    ServerError::File {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+const FIRST_DEVICE: &str = concat!(
+    r#"{"serial_number":"AX7-00042","answer":{"kind":"onboarding","#,
+    r#""configuration":{"text":"hostname edge-42"},"configuration_handling":"merge"}}"#
+);

@@ -1,0 +1,299 @@
+//! Everything the server can do, without HTTP.
+//!
+//! What an operator sets is judged when it arrives ([`check`]), what a device is given is put
+//! together when it asks ([`answer`]). Every event reaches the device's history and [`Service::events`].
+
+mod answer;
+mod check;
+mod identity;
+mod images;
+mod progress;
+mod render;
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use subtle::ConstantTimeEq as _;
+use sztp_cms::UnixTime;
+use sztp_core::lifecycle::{Event, Policy};
+use tokio::sync::broadcast;
+
+use crate::config::AnswerPolicy;
+use crate::materials::Materials;
+use crate::model::{
+    Device, DeviceEvent, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Listed, Page,
+};
+use crate::store::{Effect, Occurrence, PutDevice, PutMode, Recorded, Store};
+use crate::{ServiceError, StoreError};
+
+pub use identity::{DeviceIdentity, Peer};
+
+/// The server's abilities; cheap to clone.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    store: Box<dyn Store>,
+    materials: RwLock<Arc<Materials>>,
+    answers: AnswerPolicy,
+    public: PublicAddress,
+    images: images::ImageFiles,
+    strangers: identity::StrangerBudget,
+    events: broadcast::Sender<DeviceEvent>,
+}
+
+/// How devices reach this server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublicAddress {
+    /// Name or address, an IPv6 address without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl PublicAddress {
+    pub(crate) fn url(&self) -> String {
+        if self.host.contains(':') {
+            format!("https://[{}]:{}", self.host, self.port)
+        } else {
+            format!("https://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl core::fmt::Debug for Service {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Service")
+            .field("public", &self.0.public)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    pub(crate) fn new(
+        store: Box<dyn Store>,
+        materials: Materials,
+        answers: AnswerPolicy,
+        public: PublicAddress,
+        images_dir: PathBuf,
+        max_image_bytes: u64,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            materials: RwLock::new(Arc::new(materials)),
+            answers,
+            public,
+            images: images::ImageFiles::new(images_dir, max_image_bytes),
+            strangers: identity::StrangerBudget::default(),
+            events: broadcast::channel(EVENTS).0,
+        }))
+    }
+
+    /// Adds a device. Its voucher is judged as the device will judge it.
+    pub async fn add_device(
+        &self,
+        serial_number: &str,
+        spec: DeviceSpec,
+    ) -> Result<Device, ServiceError> {
+        let exists = || ServiceError::DeviceExists {
+            serial_number: serial_number.to_owned(),
+        };
+        let put = self.put(serial_number, spec, PutMode::Add).await?;
+        put.map(|(device, _)| device).ok_or_else(exists)
+    }
+
+    /// Sets what a device is answered, adding the device if need be (then the answer is `true`).
+    /// Its state stays; see [`Self::reset_device`].
+    pub async fn put_device(
+        &self,
+        serial_number: &str,
+        spec: DeviceSpec,
+    ) -> Result<(Device, bool), ServiceError> {
+        let put = self.put(serial_number, spec, PutMode::AddOrReplace).await?;
+        Ok(put.ok_or(StoreError::Damaged { what: "device" })?)
+    }
+
+    /// One device.
+    pub async fn device(&self, serial_number: &str) -> Result<Device, ServiceError> {
+        let stored = self.0.store.device(serial_number).await?;
+        stored
+            .map(|stored| stored.device)
+            .ok_or_else(|| missing(serial_number))
+    }
+
+    /// Devices in the order of their serial numbers.
+    pub async fn devices(
+        &self,
+        filter: DeviceFilter,
+        page: Page,
+    ) -> Result<Listed<DeviceSummary>, ServiceError> {
+        Ok(self.0.store.devices(filter, page).await?)
+    }
+
+    /// Forgets a device; its history stays.
+    pub async fn delete_device(&self, serial_number: &str) -> Result<(), ServiceError> {
+        let entry = self.0.store.delete_device(serial_number, now()).await?;
+        self.publish(serial_number, entry.ok_or_else(|| missing(serial_number))?);
+        Ok(())
+    }
+
+    /// Starts a device over, whatever state it is in.
+    pub async fn reset_device(&self, serial_number: &str) -> Result<Device, ServiceError> {
+        let recorded = self
+            .record(Occurrence {
+                effect: Effect::Lifecycle {
+                    event: Event::Reset,
+                    policy: Policy::default(),
+                    default_timeout_secs: 0,
+                    expects_word: false,
+                    promoted_at: None,
+                },
+                ..Occurrence::new(serial_number, "reset", now())
+            })
+            .await?;
+        recorded.ok_or_else(|| missing(serial_number))?;
+        self.device(serial_number).await
+    }
+
+    /// What happened to a device, oldest first; also to one that was deleted.
+    pub async fn history(
+        &self,
+        serial_number: &str,
+        page: Page,
+    ) -> Result<Listed<HistoryEntry>, ServiceError> {
+        let first_page = page.after.is_none();
+        let listed = self.0.store.history(serial_number, page).await?;
+        if listed.items.is_empty() && first_page {
+            return Err(missing(serial_number));
+        }
+        Ok(listed)
+    }
+
+    /// Every event of every device from now on. Who reads too slowly misses some.
+    pub fn events(&self) -> broadcast::Receiver<DeviceEvent> {
+        self.0.events.subscribe()
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Result<(), ServiceError> {
+        self.0.store.tokens().await?;
+        Ok(())
+    }
+
+    /// Whether a bearer token is one of the admin API's.
+    pub(crate) async fn is_admin_token(&self, token: &str) -> Result<bool, ServiceError> {
+        let given = token_hash(token);
+        let tokens = self.0.store.tokens().await?;
+        // All are compared, so that the time says nothing.
+        let found = tokens.iter().fold(subtle::Choice::from(0), |found, known| {
+            found | known.ct_eq(&given)
+        });
+        Ok(found.into())
+    }
+
+    pub(crate) fn materials(&self) -> Arc<Materials> {
+        self.0
+            .materials
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn replace_materials(&self, materials: Materials) {
+        *self
+            .0
+            .materials
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(materials);
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.0.store.close().await {
+            tracing::warn!(%error, "closing the database");
+        }
+    }
+
+    async fn put(
+        &self,
+        serial_number: &str,
+        spec: DeviceSpec,
+        write: PutMode,
+    ) -> Result<Option<(Device, bool)>, ServiceError> {
+        identity::check_serial_number(serial_number)?;
+        let notes = self.check_spec(serial_number, &spec).await?;
+        let put = PutDevice {
+            serial_number: serial_number.to_owned(),
+            spec,
+            time: now(),
+            message: (!notes.is_empty()).then(|| notes.join("; ")),
+            write,
+        };
+        let Some(put) = self.0.store.put_device(put).await? else {
+            return Ok(None);
+        };
+        self.publish(serial_number, put.entry);
+        Ok(Some((put.device, put.added)))
+    }
+
+    async fn record(&self, occurrence: Occurrence) -> Result<Option<Recorded>, StoreError> {
+        let serial_number = occurrence.serial_number.clone();
+        let recorded = self.0.store.record(occurrence).await?;
+        if let Some(entry) = recorded
+            .as_ref()
+            .and_then(|recorded| recorded.entry.clone())
+        {
+            self.publish(&serial_number, entry);
+        }
+        Ok(recorded)
+    }
+
+    fn publish(&self, serial_number: &str, entry: HistoryEntry) {
+        tracing::info!(
+            serial_number,
+            event = entry.event,
+            progress_type = entry.progress_type,
+            state = entry.state,
+            "device"
+        );
+        let serial_number = serial_number.to_owned();
+        // Nobody need be listening.
+        let _ = self.0.events.send(DeviceEvent {
+            serial_number,
+            entry,
+        });
+    }
+}
+
+impl Occurrence {
+    /// Something that is only recorded.
+    fn new(serial_number: &str, event: &'static str, time: UnixTime) -> Self {
+        Self {
+            serial_number: serial_number.to_owned(),
+            time,
+            peer: None,
+            event,
+            progress_type: None,
+            message: None,
+            effect: Effect::Noted,
+        }
+    }
+}
+
+/// What is stored of a token.
+pub(crate) fn token_hash(token: &str) -> [u8; 32] {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(token.as_bytes()).into()
+}
+
+pub(crate) fn now() -> UnixTime {
+    UnixTime::from_system_time(SystemTime::now())
+}
+
+fn missing(serial_number: &str) -> ServiceError {
+    ServiceError::DeviceMissing {
+        serial_number: serial_number.to_owned(),
+    }
+}
+
+/// Events that a slow listener may lag behind.
+const EVENTS: usize = 1024;

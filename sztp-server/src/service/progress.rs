@@ -1,0 +1,87 @@
+//! `report-progress` (RFC 8572 §7.3), and devices from which no report comes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sztp_cms::{Limits, parse_certs_only};
+use sztp_core::lifecycle::{Event, Policy};
+use sztp_core::rpc::ProgressReport;
+
+use super::{DeviceIdentity, Service, now};
+use crate::ServiceError;
+use crate::store::{Effect, Occurrence};
+
+impl Service {
+    /// `report-progress` (RFC 8572 §7.3). The report is on disk when this returns, also when the
+    /// device's state does not allow it.
+    pub async fn report_progress(
+        &self,
+        device: &DeviceIdentity,
+        report: &ProgressReport,
+    ) -> Result<(), ServiceError> {
+        let occurrence = device.occurrence("progress", &told(report));
+        let recorded = self
+            .record(Occurrence {
+                progress_type: Some(report.progress_type.as_str().to_owned()),
+                effect: Effect::Lifecycle {
+                    event: Event::Progress {
+                        progress_type: report.progress_type,
+                        message: report.message.clone(),
+                    },
+                    policy: Policy::default(),
+                    default_timeout_secs: self.0.answers.progress_timeout_secs,
+                    expects_word: true,
+                    promoted_at: None,
+                },
+                ..occurrence
+            })
+            .await?
+            .ok_or(ServiceError::DeviceUnknown)?;
+        match recorded.refusal {
+            Some(refusal) => Err(refusal.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives up on devices whose time is up, and answers how many those were.
+    pub async fn expire_overdue(&self) -> Result<usize, ServiceError> {
+        let mut count = 0;
+        for serial_number in self.0.store.overdue(now()).await? {
+            let recorded = self
+                .record(Occurrence {
+                    effect: Effect::TimedOut,
+                    ..Occurrence::new(&serial_number, "timed-out", now())
+                })
+                .await?;
+            count += usize::from(recorded.is_some_and(|recorded| recorded.entry.is_some()));
+        }
+        Ok(count)
+    }
+}
+
+/// What the report says beside its type; host keys are kept for the first connection to the
+/// device.
+fn told(report: &ProgressReport) -> String {
+    let mut lines: Vec<String> = report.message.iter().cloned().collect();
+    for key in &report.ssh_host_keys {
+        let algorithm: String = key.algorithm.chars().take(64).collect();
+        lines.push(format!(
+            "ssh-host-key {algorithm} {}",
+            STANDARD.encode(&key.key_data)
+        ));
+    }
+    // LEDGER: 8572-7.3-19
+    for anchor in &report.trust_anchor_certs {
+        lines.push(match parse_certs_only(anchor, &Limits::default()) {
+            Ok(chain) => {
+                let subjects: Vec<String> = chain
+                    .certificates()
+                    .iter()
+                    .map(sztp_cms::Certificate::subject)
+                    .collect();
+                format!("trust-anchor-cert {}", subjects.join(" < "))
+            }
+            Err(error) => format!("trust-anchor-cert that is no certs-only CMS: {error}"),
+        });
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,200 @@
+//! What the server remembers: devices, their history, images and tokens.
+//!
+//! A status is read, changed and written inside the store, together with the line in the history
+//! that says so, so that no two requests can both see the state before. What a call has answered
+//! is on disk: it survives the end of the process and of the machine.
+
+mod devices;
+mod schema;
+mod sqlite;
+mod writer;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use sztp_cms::UnixTime;
+use sztp_core::lifecycle::{Event, Policy, Refusal, Status};
+
+use crate::StoreError;
+use crate::model::{
+    Device, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Image, Listed, Page,
+};
+
+pub use sqlite::SqliteStore;
+
+/// What a store answers, in time.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A database.
+pub trait Store: Send + Sync + 'static {
+    /// Adds a device or replaces what is set for one; none: `write` forbids it.
+    fn put_device(&self, put: PutDevice) -> StoreFuture<'_, Option<Put>>;
+
+    /// One device.
+    fn device(&self, serial_number: &str) -> StoreFuture<'_, Option<StoredDevice>>;
+
+    /// Devices in the order of their serial numbers.
+    fn devices(&self, filter: DeviceFilter, page: Page) -> StoreFuture<'_, Listed<DeviceSummary>>;
+
+    /// Removes a device and answers its last line of history; none: there is no such device.
+    fn delete_device(
+        &self,
+        serial_number: &str,
+        time: UnixTime,
+    ) -> StoreFuture<'_, Option<HistoryEntry>>;
+
+    /// Applies and records what happened to a device; none: there is no such device.
+    fn record(&self, occurrence: Occurrence) -> StoreFuture<'_, Option<Recorded>>;
+
+    /// Devices whose deadline has passed, at most a hundred.
+    fn overdue(&self, time: UnixTime) -> StoreFuture<'_, Vec<String>>;
+
+    /// What happened to a device, oldest first; also of a device that was removed.
+    fn history(&self, serial_number: &str, page: Page) -> StoreFuture<'_, Listed<HistoryEntry>>;
+
+    /// Adds an image, unless the name is taken by another; the answer is the image of that name.
+    fn add_image(&self, image: Image) -> StoreFuture<'_, Image>;
+
+    /// The image of a name.
+    fn image(&self, name: &str) -> StoreFuture<'_, Option<Image>>;
+
+    /// Images in the order of their names.
+    fn images(&self, page: Page) -> StoreFuture<'_, Listed<Image>>;
+
+    /// Removes an image that no device needs.
+    fn delete_image(&self, name: &str) -> StoreFuture<'_, DeletedImage>;
+
+    /// Whether an image has this content.
+    fn has_content(&self, sha256: &str) -> StoreFuture<'_, bool>;
+
+    /// Adds the SHA-256 of a token for the admin API.
+    fn add_token(&self, name: &str, sha256: [u8; 32], time: UnixTime) -> StoreFuture<'_, ()>;
+
+    /// The SHA-256 of every token.
+    fn tokens(&self) -> StoreFuture<'_, Vec<[u8; 32]>>;
+
+    /// Finishes what was begun and closes the database.
+    fn close(&self) -> StoreFuture<'_, ()>;
+}
+
+/// A device to write.
+#[derive(Debug, Clone)]
+pub struct PutDevice {
+    /// Which one.
+    pub serial_number: String,
+    /// What is set for it.
+    pub spec: DeviceSpec,
+    /// When.
+    pub time: UnixTime,
+    /// Details for the history.
+    pub message: Option<String>,
+    /// Whether it may be there already.
+    pub write: PutMode,
+}
+
+/// Whether a device may be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutMode {
+    /// It must not.
+    Add,
+    /// It may.
+    AddOrReplace,
+}
+
+/// A device that was written.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// As it is now.
+    pub device: Device,
+    /// Whether it is new.
+    pub added: bool,
+    /// The line in its history.
+    pub entry: HistoryEntry,
+}
+
+/// A device with what only the server needs to know.
+#[derive(Debug, Clone)]
+pub struct StoredDevice {
+    /// What operators see.
+    pub device: Device,
+    /// Its place in the lifecycle.
+    pub status: Status,
+    /// When it was last sent back here with the server's trust anchor, since it was last served.
+    pub promoted_at: Option<UnixTime>,
+}
+
+/// Something that happened to a device.
+#[derive(Debug, Clone)]
+pub struct Occurrence {
+    /// Which device.
+    pub serial_number: String,
+    /// When.
+    pub time: UnixTime,
+    /// Where the device is; none for what the operator did.
+    pub peer: Option<String>,
+    /// In a word.
+    pub event: &'static str,
+    /// Of a progress report.
+    pub progress_type: Option<String>,
+    /// Details for people.
+    pub message: Option<String>,
+    /// What it does to the device.
+    pub effect: Effect,
+}
+
+/// What an occurrence does to a device.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Nothing: it is only recorded.
+    Noted,
+    /// It moves the device through its lifecycle.
+    Lifecycle {
+        /// How.
+        event: Event,
+        /// By which rules.
+        policy: Policy,
+        /// Seconds until the next word from it, if it is now in progress, where nothing is set for
+        /// the device; 0: any number.
+        default_timeout_secs: u64,
+        /// Whether a word from it is to be expected here.
+        expects_word: bool,
+        /// What becomes of [`StoredDevice::promoted_at`].
+        promoted_at: Option<UnixTime>,
+    },
+    /// It failed to prove who it is, so whoever it was must not disturb a bootstrap under way:
+    /// only a device that is still waiting for its first is moved.
+    NotAuthenticated {
+        /// Why.
+        reason: String,
+    },
+    /// The time is up, unless the device was heard in the meantime.
+    TimedOut,
+}
+
+/// An occurrence that is on disk.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The line in the history; none where there was nothing to do after all.
+    pub entry: Option<HistoryEntry>,
+    /// The device's status after it.
+    pub status: Status,
+    /// Why the lifecycle did not allow it.
+    pub refusal: Option<Refusal>,
+}
+
+/// What came of deleting an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeletedImage {
+    /// There is none of that name.
+    Missing,
+    /// A device needs it.
+    InUse {
+        /// One such device.
+        serial_number: String,
+    },
+    /// Its row is gone.
+    Deleted {
+        /// Of its content, which other names may have too.
+        sha256: String,
+    },
+}

@@ -1,0 +1,339 @@
+//! Rows of devices and lines of their histories, within a transaction of the writer.
+
+use std::str::FromStr as _;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use sztp_cms::UnixTime;
+use sztp_core::lifecycle::{self, Event, Policy, State, Status};
+
+use super::{Effect, Occurrence, Put, PutDevice, PutMode, Recorded, StoredDevice};
+use crate::StoreError;
+use crate::model::{Device, DeviceSpec, HistoryEntry};
+
+pub(super) fn put_device(
+    connection: &Connection,
+    put: PutDevice,
+) -> Result<Option<Put>, StoreError> {
+    let there = load_row(connection, &put.serial_number)?;
+    if there.is_some() && put.write == PutMode::Add {
+        return Ok(None);
+    }
+    let added = there.is_none();
+    let row = there.unwrap_or(DeviceRow {
+        status: Status::default(),
+        promoted_at: None,
+        deadline: None,
+        progress_timeout: None,
+        created_at: put.time,
+        updated_at: put.time,
+    });
+    let row = DeviceRow {
+        updated_at: put.time,
+        ..row
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO device (serial_number, state, answer_kind, has_voucher, image,
+                created_at, updated_at, progress_timeout) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)
+             ON CONFLICT (serial_number) DO UPDATE SET answer_kind = excluded.answer_kind,
+                has_voucher = excluded.has_voucher, image = excluded.image,
+                updated_at = excluded.updated_at, progress_timeout = excluded.progress_timeout",
+        )?
+        .execute(params![
+            put.serial_number,
+            row.status.state.as_str(),
+            put.spec.answer.kind(),
+            put.spec.voucher.is_some(),
+            put.spec.answer.image(),
+            put.time.secs(),
+            put.spec
+                .progress_timeout_secs
+                .map(|secs| i64::try_from(secs).unwrap_or(i64::MAX)),
+        ])?;
+    let json = serde_json::to_string(&put.spec).map_err(|error| StoreError::Database {
+        reason: error.to_string(),
+    })?;
+    connection
+        .prepare_cached(
+            "INSERT INTO device_spec (serial_number, spec) VALUES (?1, ?2)
+             ON CONFLICT (serial_number) DO UPDATE SET spec = excluded.spec",
+        )?
+        .execute(params![put.serial_number, json])?;
+    let line = Line {
+        event: if added { "added" } else { "updated" },
+        message: put.message,
+        ..Line::new(put.time, row.status.state)
+    };
+    let entry = append(connection, &put.serial_number, &line)?;
+    let device = device_of(put.serial_number, put.spec, &row);
+    Ok(Some(Put {
+        device,
+        added,
+        entry,
+    }))
+}
+
+pub(super) fn record(
+    connection: &Connection,
+    occurrence: Occurrence,
+) -> Result<Option<Recorded>, StoreError> {
+    let serial_number = occurrence.serial_number;
+    let Some(row) = load_row(connection, &serial_number)? else {
+        return Ok(None);
+    };
+    let time = occurrence.time;
+    let mut refusal = None;
+    let mut next = None;
+    match occurrence.effect {
+        Effect::Noted => {}
+        Effect::Lifecycle {
+            event,
+            policy,
+            default_timeout_secs,
+            expects_word,
+            promoted_at,
+        } => match lifecycle::apply(&row.status, &event, policy) {
+            Ok(status) => {
+                let timeout = row.progress_timeout.unwrap_or(default_timeout_secs);
+                let timeout = i64::try_from(timeout).unwrap_or(i64::MAX);
+                let deadline = (status.state == State::InProgress && expects_word && timeout > 0)
+                    .then(|| time.plus_secs(timeout));
+                next = Some((status, deadline, promoted_at));
+            }
+            Err(error) => refusal = Some(error),
+        },
+        Effect::NotAuthenticated { reason } => {
+            if row.status.state == State::Unprovisioned {
+                let event = Event::ValidationFailed { reason };
+                let status = lifecycle::apply(&row.status, &event, Policy::default());
+                next = status.ok().map(|status| (status, None, None));
+            }
+        }
+        Effect::TimedOut => {
+            if row.deadline.is_none_or(|deadline| deadline > time) {
+                return Ok(Some(Recorded {
+                    entry: None,
+                    status: row.status,
+                    refusal: None,
+                }));
+            }
+            match lifecycle::apply(&row.status, &Event::TimedOut, Policy::default()) {
+                Ok(status) => next = Some((status, None, None)),
+                Err(error) => refusal = Some(error),
+            }
+        }
+    }
+    let status = match next {
+        Some((status, deadline, promoted_at)) => {
+            connection
+                .prepare_cached(
+                    "UPDATE device SET state = ?2, stage = ?3, parsed = ?4, reason = ?5,
+                        deadline = ?6, promoted_at = ?7, updated_at = ?8
+                     WHERE serial_number = ?1",
+                )?
+                .execute(params![
+                    serial_number,
+                    status.state.as_str(),
+                    status.stage,
+                    status.parsed,
+                    status.reason,
+                    deadline.map(UnixTime::secs),
+                    promoted_at.map(UnixTime::secs),
+                    time.secs(),
+                ])?;
+            status
+        }
+        None => row.status,
+    };
+    let line = Line {
+        peer: occurrence.peer,
+        event: if refusal.is_some() {
+            "refused"
+        } else {
+            occurrence.event
+        },
+        progress_type: occurrence.progress_type,
+        message: match (&refusal, occurrence.message) {
+            (Some(refusal), Some(message)) => Some(format!("{refusal}: {message}")),
+            (Some(refusal), None) => Some(refusal.to_string()),
+            (None, message) => message,
+        },
+        ..Line::new(time, status.state)
+    };
+    let entry = append(connection, &serial_number, &line)?;
+    Ok(Some(Recorded {
+        entry: Some(entry),
+        status,
+        refusal,
+    }))
+}
+
+/// A line to be appended to a history.
+struct Line {
+    time: UnixTime,
+    peer: Option<String>,
+    event: &'static str,
+    progress_type: Option<String>,
+    message: Option<String>,
+    state: State,
+}
+
+impl Line {
+    fn new(time: UnixTime, state: State) -> Self {
+        Self {
+            time,
+            peer: None,
+            event: "",
+            progress_type: None,
+            message: None,
+            state,
+        }
+    }
+}
+
+fn append(
+    connection: &Connection,
+    serial_number: &str,
+    line: &Line,
+) -> Result<HistoryEntry, StoreError> {
+    let message = line.message.as_deref().map(shortened);
+    connection
+        .prepare_cached(
+            "INSERT INTO history (serial_number, time, peer, event, progress_type, message, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            serial_number,
+            line.time.secs(),
+            line.peer,
+            line.event,
+            line.progress_type,
+            message,
+            line.state.as_str(),
+        ])?;
+    Ok(HistoryEntry {
+        id: connection.last_insert_rowid(),
+        time: line.time,
+        peer: line.peer.clone(),
+        event: line.event.to_owned(),
+        progress_type: line.progress_type.clone(),
+        message: message.map(str::to_owned),
+        state: line.state.to_string(),
+    })
+}
+
+/// A row of the table `device`, without what the operator set.
+struct DeviceRow {
+    status: Status,
+    promoted_at: Option<UnixTime>,
+    deadline: Option<UnixTime>,
+    progress_timeout: Option<u64>,
+    created_at: UnixTime,
+    updated_at: UnixTime,
+}
+
+fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<DeviceRow>, StoreError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT state, stage, parsed, reason, promoted_at, deadline, created_at, updated_at,
+                progress_timeout
+             FROM device WHERE serial_number = ?1",
+        )?
+        .query_row([serial_number], |row| {
+            let state: String = row.get(0)?;
+            let time = |index| -> rusqlite::Result<Option<UnixTime>> {
+                Ok(row.get::<_, Option<i64>>(index)?.map(UnixTime::from_secs))
+            };
+            let stored = DeviceRow {
+                status: Status {
+                    state: State::default(),
+                    stage: row.get(1)?,
+                    parsed: row.get(2)?,
+                    reason: row.get(3)?,
+                },
+                promoted_at: time(4)?,
+                deadline: time(5)?,
+                progress_timeout: row
+                    .get::<_, Option<i64>>(8)?
+                    .and_then(|secs| u64::try_from(secs).ok()),
+                created_at: UnixTime::from_secs(row.get(6)?),
+                updated_at: UnixTime::from_secs(row.get(7)?),
+            };
+            Ok((state, stored))
+        })
+        .optional()?;
+    let Some((state, mut row)) = found else {
+        return Ok(None);
+    };
+    row.status.state = State::from_str(&state).map_err(|_| StoreError::Damaged {
+        what: "device.state",
+    })?;
+    Ok(Some(row))
+}
+
+pub(super) fn load_device(
+    connection: &Connection,
+    serial_number: &str,
+) -> Result<Option<StoredDevice>, StoreError> {
+    // Both halves from the same state of the database.
+    let snapshot = connection.unchecked_transaction()?;
+    let Some(row) = load_row(&snapshot, serial_number)? else {
+        return Ok(None);
+    };
+    let json: String = snapshot
+        .prepare_cached("SELECT spec FROM device_spec WHERE serial_number = ?1")?
+        .query_row([serial_number], |row| row.get(0))?;
+    let spec: DeviceSpec = serde_json::from_str(&json).map_err(|_| StoreError::Damaged {
+        what: "device_spec.spec",
+    })?;
+    let device = device_of(serial_number.to_owned(), spec, &row);
+    Ok(Some(StoredDevice {
+        device,
+        status: row.status,
+        promoted_at: row.promoted_at,
+    }))
+}
+
+/// Removes a device; its history stays.
+pub(super) fn delete_device(
+    connection: &Connection,
+    serial_number: &str,
+    time: UnixTime,
+) -> Result<Option<HistoryEntry>, StoreError> {
+    let Some(row) = load_row(connection, serial_number)? else {
+        return Ok(None);
+    };
+    connection
+        .prepare_cached("DELETE FROM device WHERE serial_number = ?1")?
+        .execute([serial_number])?;
+    let line = Line {
+        event: "deleted",
+        ..Line::new(time, row.status.state)
+    };
+    append(connection, serial_number, &line).map(Some)
+}
+
+fn device_of(serial_number: String, spec: DeviceSpec, row: &DeviceRow) -> Device {
+    Device {
+        serial_number,
+        state: row.status.state.to_string(),
+        stage: row.status.stage.clone(),
+        parsed: row.status.parsed,
+        reason: row.status.reason.clone(),
+        spec,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    }
+}
+
+/// What a device or its script says may be long.
+fn shortened(message: &str) -> &str {
+    let mut end = message.len().min(MAX_MESSAGE);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    &message[..end]
+}
+
+/// Octets of a message that are kept.
+const MAX_MESSAGE: usize = 16 * 1024;

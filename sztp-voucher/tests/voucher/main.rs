@@ -1,0 +1,10 @@
+//! Ownership vouchers from issuing to verifying: one module for each subject of RFC 8366.
+
+mod lab;
+mod leaves;
+mod openssl;
+mod renewal;
+mod requests;
+mod rules;
+mod text_forms;
+mod wire;
