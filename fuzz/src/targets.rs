@@ -15,6 +15,7 @@ use sztp_core::dhcp::{BootstrapServerList, DhcpLeniency, Family, long_option};
 use sztp_core::dns::{DomainName, TxtRecord, bootstrapping_data};
 use sztp_core::restconf::Errors;
 use sztp_core::rpc::{GetBootstrappingDataInput, GetBootstrappingDataOutput, ProgressReport};
+use sztp_voucher::request::{SignedVoucherRequest, VoucherRequest};
 use sztp_voucher::yang::Encoding;
 use sztp_voucher::{Profile, SignedVoucher, Voucher, VoucherContext};
 
@@ -95,10 +96,14 @@ pub fn certificate(octets: &[u8]) {
     }
 }
 
-/// Vouchers: signed, and the bare document in both encodings.
+/// Vouchers and voucher-requests: signed, and the bare document in both encodings.
 pub fn voucher(octets: &[u8]) {
     for profile in PROFILES {
-        if let Ok(signed) = SignedVoucher::parse(octets, profile) {
+        let _ = SignedVoucherRequest::read(octets, profile);
+        for encoding in ENCODINGS {
+            let _ = VoucherRequest::decode(octets, encoding, profile);
+        }
+        if let Ok(signed) = SignedVoucher::read(octets, profile) {
             let anchors = TrustAnchors::new(signed.cms().certificates().to_vec());
             for clock in CLOCKS {
                 let context = VoucherContext {

@@ -5,6 +5,7 @@
 //! Commands are noun, then verb; each is a struct that turns into a [`report::Report`]. What is
 //! valid is decided by the libraries, never here.
 
+mod admin;
 mod agent;
 mod arguments;
 mod artifacts;
@@ -21,6 +22,7 @@ mod message;
 mod owner_certificate;
 mod pki;
 mod report;
+mod simulate;
 mod usb;
 mod voucher;
 
@@ -61,6 +63,7 @@ enum Command {
     Dns(dns::DnsCommand),
     #[command(subcommand)]
     Agent(agent::AgentCommand),
+    Simulate(simulate::Simulate),
     Completions(completions::Completions),
     Man(completions::Man),
 }
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Dhcp(command) => command.run(),
         Command::Dns(command) => command.run(),
         Command::Agent(command) => command.run(),
+        Command::Simulate(command) => command.run(),
         Command::Completions(command) => command.run::<Cli>(),
         Command::Man(command) => command.run::<Cli>(),
     };

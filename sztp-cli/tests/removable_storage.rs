@@ -56,6 +56,12 @@ fn what_is_written_is_accepted_in_each_layout() {
         );
         assert!(verify(&bench, &more).ok().out.contains("hostname edge-42"));
     }
+    let more = " --layout ios-xr -o json";
+    write(&bench, &format!("{more} --ztp-actions voucher.vcj")).ok();
+    assert_eq!(
+        verify(&bench, more).ok().json()["files"]["ztp-actions"],
+        "EN9/AX7-00042/bootstrapping-data/ztp_actions.cms"
+    );
     // The other device on the stick finds nothing of its own.
     bench
         .run(&format!(

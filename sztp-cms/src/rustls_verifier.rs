@@ -348,3 +348,51 @@ const SCHEMES: &[SignatureScheme] = &[
     SignatureScheme::RSA_PKCS1_SHA384,
     SignatureScheme::RSA_PKCS1_SHA512,
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use rustls::{ClientConnection, ProtocolVersion, ServerConnection};
+
+    use super::*;
+    use crate::{CertificateBuilder, KeyType, UnixTime};
+
+    #[test]
+    fn versions_of_tls_as_chosen() {
+        let key = SigningKey::generate(KeyType::EcP256).unwrap();
+        let certificate = CertificateBuilder::new("CN=server")
+            .validity(UnixTime::from_secs(0), None)
+            .self_signed(&key)
+            .unwrap();
+        let anchors = TrustAnchors::new([certificate.clone()]);
+        let verifier = AnyClientCertificate::new(&anchors);
+        let server = Arc::new(server_config(&[certificate], &key, verifier).unwrap());
+        for (versions, spoken) in [
+            (TlsVersions::All, ProtocolVersion::TLSv1_3),
+            (TlsVersions::UpTo12, ProtocolVersion::TLSv1_2),
+            (TlsVersions::From13, ProtocolVersion::TLSv1_3),
+        ] {
+            let judge = ServerVerifier::new(ServerTrust::Provisional);
+            let config = client_config_speaking(versions, judge, None).unwrap();
+            let name = ServerName::try_from("server").unwrap();
+            let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+            let mut server = ServerConnection::new(server.clone()).unwrap();
+            while client.is_handshaking() || server.is_handshaking() {
+                let mut octets = Vec::new();
+                while client.wants_write() {
+                    client.write_tls(&mut octets).unwrap();
+                }
+                server.read_tls(&mut Cursor::new(octets)).unwrap();
+                server.process_new_packets().unwrap();
+                let mut octets = Vec::new();
+                while server.wants_write() {
+                    server.write_tls(&mut octets).unwrap();
+                }
+                client.read_tls(&mut Cursor::new(octets)).unwrap();
+                client.process_new_packets().unwrap();
+            }
+            assert_eq!(client.protocol_version(), Some(spoken), "{versions:?}");
+        }
+    }
+}

@@ -213,8 +213,34 @@ async fn reset_device(
 struct DevicesQuery {
     state: Option<String>,
     prefix: Option<String>,
+    search: Option<String>,
+    tag: Option<String>,
+    group: Option<String>,
+    profile: Option<String>,
+    has_voucher: Option<bool>,
     after: Option<String>,
     limit: Option<u32>,
+}
+
+impl DevicesQuery {
+    fn filter(self) -> Result<DeviceFilter, ApiError> {
+        if let Some(state) = &self.state
+            && state.parse::<LifecycleState>().is_err()
+        {
+            return Err(ApiError::bad_request(
+                "state is not the exact name of a lifecycle state",
+            ));
+        }
+        Ok(DeviceFilter {
+            state: self.state,
+            serial_number_prefix: self.prefix,
+            search: self.search,
+            tag: self.tag,
+            group: self.group,
+            profile: self.profile,
+            has_voucher: self.has_voucher,
+        })
+    }
 }
 
 async fn list_devices(
@@ -222,18 +248,8 @@ async fn list_devices(
     query: Result<Query<DevicesQuery>, QueryRejection>,
 ) -> Result<Response<Body>, ApiError> {
     let Query(query) = query?;
-    if let Some(state) = &query.state
-        && state.parse::<LifecycleState>().is_err()
-    {
-        return Err(ApiError::bad_request(
-            "state is not the exact name of a lifecycle state",
-        ));
-    }
-    let filter = DeviceFilter {
-        state: query.state,
-        serial_number_prefix: query.prefix,
-    };
-    let page = page(query.after, query.limit);
+    let page = page(query.after.clone(), query.limit);
+    let filter = query.filter()?;
     Ok(answer(
         StatusCode::OK,
         &api.service.devices(filter, page).await?,
@@ -319,12 +335,14 @@ fn answer(status: StatusCode, document: &impl Serialize) -> Response<Body> {
 }
 
 /// Members of a device that an operator does not set.
-const READ_ONLY: [&str; 7] = [
+const READ_ONLY: [&str; 9] = [
     "serial_number",
     "state",
     "stage",
     "parsed",
     "reason",
+    "reported",
+    "served_profile",
     "created_at",
     "updated_at",
 ];

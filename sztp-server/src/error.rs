@@ -1,5 +1,7 @@
 //! Why the server does not start, and why a request to it is refused.
 
+mod inventory;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -11,6 +13,8 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::lab::LabError;
+
+pub use inventory::InventoryError;
 
 /// Why a server does not start, or goes on with what it had when it was to reload.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -288,6 +292,9 @@ pub enum ServiceError {
     /// The database.
     #[error("database: {0}")]
     Store(#[from] StoreError),
+    /// Profiles, configurations, kept vouchers, and devices in numbers.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -322,6 +329,7 @@ impl ServiceError {
             Self::Signing(inner) => inner.code(),
             Self::File { .. } => "server.file",
             Self::Store(inner) => inner.code(),
+            Self::Inventory(inner) => inner.code(),
             Self::Stopping => "server.stopping",
         }
     }
@@ -352,6 +360,7 @@ impl ServiceError {
             Self::NothingSigned => "give the device a `voucher`",
             Self::ImageMissing { .. } => "upload it first with POST /api/v1/images?name=NAME",
             Self::ImageExists { .. } => "give the new image another name; versions do well",
+            Self::Inventory(inner) => return inner.hint(),
             Self::ImageInUse { .. } => "change what the device is answered, then delete the image",
             Self::Artifacts(ArtifactError::NotUnderPinnedDomainCert(_)) => {
                 "the voucher must pin the authority of the owner certificate in use"

@@ -36,6 +36,6 @@ mod service;
 pub mod store;
 
 pub use config::{Config, ConfigError};
-pub use error::{ServerError, ServiceError, StoreError};
+pub use error::{InventoryError, ServerError, ServiceError, StoreError};
 pub use server::{Notice, Server};
 pub use service::{DeviceIdentity, Peer, Service};

@@ -1,9 +1,26 @@
 //! What the server knows about devices, as stored and as shown by the admin API.
 
+mod import;
+mod profile;
+mod template;
+mod voucher;
+
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sztp_cms::UnixTime;
+
+pub use import::{Existing, ImportOptions, ImportReport, ImportResult, ImportRow};
+pub use profile::{
+    AnswerSource, ChangeAction, Considered, Explanation, Facts, MatchRule, MemberChange, Profile,
+    ProfileChange, ProfileSpec, ProfileUsers, TemplateRef, Variables,
+};
+pub use template::{
+    NeededVariable, NewTemplate, Rendered, Syntax, Template, TemplateKind, TemplateVersion,
+};
+pub use voucher::{NewVoucher, VoucherResult, VoucherSummary, VoucherUpload, VoucherUploads};
 
 /// One device: what the operator wants for it and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,6 +35,10 @@ pub struct Device {
     pub parsed: bool,
     /// Why it is in an error state.
     pub reason: Option<String>,
+    /// What the device says of itself.
+    pub reported: Reported,
+    /// The profile that it was last given.
+    pub served_profile: Option<String>,
     /// What the operator set.
     #[serde(flatten)]
     pub spec: DeviceSpec,
@@ -27,6 +48,19 @@ pub struct Device {
     /// RFC 3339: the last event.
     #[serde(serialize_with = "rfc3339")]
     pub updated_at: UnixTime,
+}
+
+/// What a device last said of itself, in its certificate and in get-bootstrapping-data.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Reported {
+    /// Organization in the subject, or else the issuer, of its IDevID certificate.
+    pub vendor: Option<String>,
+    /// RFC 8572 §7.3 hw-model.
+    pub hw_model: Option<String>,
+    /// RFC 8572 §7.3 os-name.
+    pub os_name: Option<String>,
+    /// RFC 8572 §7.3 os-version.
+    pub os_version: Option<String>,
 }
 
 /// One line of a list of devices: a [`Device`] without what may be large.
@@ -40,7 +74,13 @@ pub struct DeviceSummary {
     pub stage: Option<String>,
     /// Why it is in an error state.
     pub reason: Option<String>,
-    /// The kind of its answer (`nothing`, `onboarding`, `redirect`, `presigned`).
+    /// What it is called.
+    pub host_name: Option<String>,
+    /// The profile that it is assigned to.
+    pub profile: Option<String>,
+    /// The profile that it was last given.
+    pub served_profile: Option<String>,
+    /// The kind of its own answer (`nothing`, `profile`, `onboarding`, `redirect`, `presigned`).
     pub answer_kind: String,
     /// Whether it has an ownership voucher.
     pub has_voucher: bool,
@@ -57,6 +97,16 @@ pub struct DeviceFilter {
     pub state: Option<String>,
     /// Only those whose serial number begins so.
     pub serial_number_prefix: Option<String>,
+    /// Only those of which the host name or any serial number begins so.
+    pub search: Option<String>,
+    /// Only those that have this tag.
+    pub tag: Option<String>,
+    /// Only those in this group.
+    pub group: Option<String>,
+    /// Only those that are assigned to this profile, or were last given it.
+    pub profile: Option<String>,
+    /// Only those that have a voucher, or that have none.
+    pub has_voucher: Option<bool>,
 }
 
 /// Which part of a list.
@@ -93,7 +143,7 @@ pub struct Listed<T> {
 }
 
 /// What an operator sets for a device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeviceSpec {
     /// What it is answered.
@@ -113,28 +163,50 @@ pub struct DeviceSpec {
     /// Overrides the server's `answers.progress_timeout_secs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_timeout_secs: Option<u64>,
-    /// How much the device is asked to report.
-    pub reporting_level: Level,
-    /// Encoding inside the conveyed information, whatever the RPC's encoding is.
-    pub conveyed_encoding: ConveyedEncoding,
-    /// Whether generated CMS names the SZTP content types or id-data (RFC 8572 §3.1).
-    pub content_type: ContentTypeChoice,
-}
-
-impl Default for DeviceSpec {
-    fn default() -> Self {
-        Self {
-            answer: Answer::Nothing,
-            voucher: None,
-            promote: None,
-            sign: None,
-            reprovision: None,
-            progress_timeout_secs: None,
-            reporting_level: Level::Verbose,
-            conveyed_encoding: ConveyedEncoding::Json,
-            content_type: ContentTypeChoice::Sztp,
-        }
-    }
+    /// How much the device is asked to report; none: as its profile says, or else everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reporting_level: Option<Level>,
+    /// Encoding inside the conveyed information, whatever the RPC's encoding is; none: as its
+    /// profile says, or else JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conveyed_encoding: Option<ConveyedEncoding>,
+    /// Whether generated CMS names the SZTP content types or id-data (RFC 8572 §3.1); none: as its
+    /// profile says, or else the SZTP content types.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<ContentTypeChoice>,
+    /// The profile that it gets, whatever the rules of profiles say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// What it is to be called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_name: Option<String>,
+    /// Who made it; wins over what its certificate says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor: Option<String>,
+    /// Which model it is, until it says so itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Its other serial numbers, such as those of route processors; each leads to this device.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub serial_numbers: Vec<String>,
+    /// Labels to search and match by.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<String>,
+    /// What it belongs to.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
+    /// Where it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Where it is to be reached; a prefix length may follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub management_address: Option<String>,
+    /// For the templates of its profile.
+    #[serde(skip_serializing_if = "Variables::is_empty")]
+    pub variables: Variables,
+    /// Whatever else is to be kept of it.
+    #[serde(skip_serializing_if = "Variables::is_empty")]
+    pub attributes: Variables,
 }
 
 /// RFC 8572 §7.3 reporting-level.
@@ -172,9 +244,11 @@ pub enum ContentTypeChoice {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Answer {
-    /// Nothing yet: known, but nothing to give.
+    /// Nothing of its own: what its profile says, if there is one.
     #[default]
     Nothing,
+    /// What its profile says.
+    Profile,
     /// Onboarding information (RFC 8572 §2.2), signed at request time.
     Onboarding(OnboardingSpec),
     /// Redirect information (RFC 8572 §2.1), signed at request time.
@@ -362,6 +436,7 @@ impl Answer {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
+            Self::Profile => "profile",
             Self::Onboarding(_) => "onboarding",
             Self::Redirect(_) => "redirect",
             Self::Presigned(_) => "presigned",

@@ -24,8 +24,8 @@ use crate::materials::Materials;
 use crate::model::{
     Device, DeviceEvent, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Listed, Page,
 };
-use crate::store::{Effect, Occurrence, PutDevice, PutMode, Recorded, Store};
-use crate::{ServiceError, StoreError};
+use crate::store::{Effect, Occurrence, PutDevice, PutMode, PutOutcome, Recorded, Store};
+use crate::{InventoryError, ServiceError, StoreError};
 
 pub use identity::{DeviceIdentity, Peer};
 
@@ -228,21 +228,26 @@ impl Service {
             message: (!notes.is_empty()).then(|| notes.join("; ")),
             write,
         };
-        let Some(put) = self.0.store.put_device(put).await? else {
-            return Ok(None);
+        let put = match self.0.store.put_device(put).await? {
+            PutOutcome::Put(put) => put,
+            PutOutcome::Exists => return Ok(None),
+            PutOutcome::SerialNumberTaken { alias, device } => {
+                return Err(InventoryError::SerialNumberTaken { alias, device }.into());
+            }
+            PutOutcome::ProfileMissing { profile } => {
+                return Err(InventoryError::ProfileMissing { name: profile }.into());
+            }
         };
         self.publish(serial_number, put.entry);
         Ok(Some((put.device, put.added)))
     }
 
     async fn record(&self, occurrence: Occurrence) -> Result<Option<Recorded>, StoreError> {
-        let serial_number = occurrence.serial_number.clone();
         let recorded = self.0.store.record(occurrence).await?;
-        if let Some(entry) = recorded
-            .as_ref()
-            .and_then(|recorded| recorded.entry.clone())
+        if let Some(recorded) = &recorded
+            && let Some(entry) = &recorded.entry
         {
-            self.publish(&serial_number, entry);
+            self.publish(&recorded.serial_number, entry.clone());
         }
         Ok(recorded)
     }
@@ -275,6 +280,7 @@ impl Occurrence {
             progress_type: None,
             message: None,
             effect: Effect::Noted,
+            served: None,
         }
     }
 }

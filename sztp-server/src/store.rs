@@ -4,9 +4,13 @@
 //! that says so, so that no two requests can both see the state before. What a call has answered
 //! is on disk: it survives the end of the process and of the machine.
 
+mod catalog;
 mod devices;
+mod import;
+mod inventory;
 mod schema;
 mod sqlite;
+mod vouchers;
 mod writer;
 
 use std::future::Future;
@@ -17,20 +21,24 @@ use sztp_core::lifecycle::{Event, Policy, Refusal, Status};
 
 use crate::StoreError;
 use crate::model::{
-    Device, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Image, Listed, Page,
+    Blob, Device, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Image, Listed, Page,
+    Reported,
 };
 
+pub use catalog::{CatalogStore, DeletedProfile, DeletedTemplate, PutProfiles, StoredCatalog};
+pub use import::{DeviceStore, ImportDevice, ImportOutcome};
 pub use sqlite::SqliteStore;
+pub use vouchers::{KeptVoucher, VoucherStore};
 
 /// What a store answers, in time.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// A database.
-pub trait Store: Send + Sync + 'static {
-    /// Adds a device or replaces what is set for one; none: `write` forbids it.
-    fn put_device(&self, put: PutDevice) -> StoreFuture<'_, Option<Put>>;
+pub trait Store: CatalogStore + DeviceStore + VoucherStore + Send + Sync + 'static {
+    /// Adds a device or replaces what is set for one.
+    fn put_device(&self, put: PutDevice) -> StoreFuture<'_, PutOutcome>;
 
-    /// One device.
+    /// One device, by any of its serial numbers.
     fn device(&self, serial_number: &str) -> StoreFuture<'_, Option<StoredDevice>>;
 
     /// Devices in the order of their serial numbers.
@@ -101,6 +109,27 @@ pub enum PutMode {
     AddOrReplace,
 }
 
+/// What came of writing a device.
+#[derive(Debug, Clone)]
+pub enum PutOutcome {
+    /// It is written.
+    Put(Box<Put>),
+    /// It is there, and must not be.
+    Exists,
+    /// One of its serial numbers leads to another device.
+    SerialNumberTaken {
+        /// The serial number.
+        alias: String,
+        /// The other device.
+        device: String,
+    },
+    /// The profile that it is assigned to is not there.
+    ProfileMissing {
+        /// Its name.
+        profile: String,
+    },
+}
+
 /// A device that was written.
 #[derive(Debug, Clone)]
 pub struct Put {
@@ -121,6 +150,12 @@ pub struct StoredDevice {
     pub status: Status,
     /// When it was last sent back here with the server's trust anchor, since it was last served.
     pub promoted_at: Option<UnixTime>,
+    /// Seconds until the next word from it by the profile that it was last given.
+    pub served_timeout: Option<u64>,
+    /// The voucher for the serial number that was asked for.
+    pub voucher: Option<Blob>,
+    /// Of the catalog ([`CatalogStore::catalog`]), which is out of date if it has another.
+    pub generation: i64,
 }
 
 /// Something that happened to a device.
@@ -140,6 +175,19 @@ pub struct Occurrence {
     pub message: Option<String>,
     /// What it does to the device.
     pub effect: Effect,
+    /// What is to be remembered with the device, if that changes.
+    pub served: Option<Served>,
+}
+
+/// What a device says of itself when it is given its data, and by which profile that is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Served {
+    /// None: the answer is the device's own.
+    pub profile: Option<String>,
+    /// Of the profile.
+    pub progress_timeout_secs: Option<u64>,
+    /// What it says of itself.
+    pub reported: Reported,
 }
 
 /// What an occurrence does to a device.
@@ -174,6 +222,8 @@ pub enum Effect {
 /// An occurrence that is on disk.
 #[derive(Debug, Clone)]
 pub struct Recorded {
+    /// Of the device, whichever of its serial numbers was used.
+    pub serial_number: String,
     /// The line in the history; none where there was nothing to do after all.
     pub entry: Option<HistoryEntry>,
     /// The device's status after it.
@@ -191,6 +241,11 @@ pub enum DeletedImage {
     InUse {
         /// One such device.
         serial_number: String,
+    },
+    /// A profile needs it.
+    InUseByProfile {
+        /// One such profile.
+        profile: String,
     },
     /// Its row is gone.
     Deleted {

@@ -62,7 +62,7 @@ impl Document {
     }
 
     /// Writes a document with these leaves.
-    pub(crate) fn write(&self, leaves: Leaves, encoding: Encoding) -> Vec<u8> {
+    pub(crate) fn write(&self, leaves: &Leaves, encoding: Encoding) -> Vec<u8> {
         yang::encode_unchecked(&json!({ self.top: leaves.0 }), encoding, &[self.node])
     }
 

@@ -115,6 +115,10 @@ pub enum VoucherError {
     /// Binary data in which a text-mode transfer has put a carriage return before each line feed.
     #[error("damaged by a text-mode transfer (line feeds have become CR LF)")]
     LineEndingDamage,
+    /// The JWS structure or its signature.
+    #[cfg(feature = "jws")]
+    #[error(transparent)]
+    Jws(#[from] crate::jws::JwsError),
 }
 
 impl From<CmsError> for VoucherError {
@@ -131,6 +135,8 @@ impl VoucherError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Cms(inner) => inner.code(),
+            #[cfg(feature = "jws")]
+            Self::Jws(inner) => inner.code(),
             Self::UntrustedSigner(_) => "voucher.untrusted-signer",
             Self::Yang(inner) => inner.code(),
             Self::VoucherRequest => "voucher.is-a-request",
@@ -164,6 +170,8 @@ impl VoucherError {
         }
         match self {
             Self::Cms(inner) => inner.rule(),
+            #[cfg(feature = "jws")]
+            Self::Jws(inner) => inner.rule(),
             Self::UntrustedSigner(inner) => inner.rule(),
             Self::Yang(inner) => inner.rule(),
             Self::VoucherRequest => voucher("voucher"),

@@ -6,6 +6,11 @@ use sztp_cms::{Certificate, SignedDataBuilder, Signer, UnixTime, oids};
 use crate::yang::Encoding;
 use crate::{Profile, Voucher, VoucherError};
 
+/// The media type of a voucher in CMS (RFC 8366 §8.3).
+pub const MEDIA_TYPE: &str = "application/voucher-cms+json";
+/// The extension of its files (RFC 8366 §8.3).
+pub const FILE_EXTENSION: &str = "vcj";
+
 /// How the voucher is wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IssueOptions {
@@ -34,6 +39,18 @@ pub fn issue(
     chain: &[Certificate],
     options: &IssueOptions,
 ) -> Result<Vec<u8>, VoucherError> {
+    checked_for_issue(voucher)?;
+    let certificates = std::iter::once(signer_certificate).chain(chain).cloned();
+    Ok(
+        SignedDataBuilder::new(options.content_type, voucher.encode(Encoding::Json))
+            .certificates(certificates)
+            .signing_time(options.signing_time)
+            .sign(signer, signer_certificate)?,
+    )
+}
+
+/// Refuses a voucher that breaks a rule of RFC 8366 §5.3 on issuers.
+pub(crate) fn checked_for_issue(voucher: &Voucher) -> Result<(), VoucherError> {
     voucher.check(Profile::Rfc8366, &mut Vec::new())?;
     let pinned = Certificate::from_der(&voucher.pinned_domain_cert)
         .map_err(VoucherError::PinnedDomainCert)?;
@@ -43,11 +60,5 @@ pub fn issue(
             not_after: pinned.not_after(),
         });
     }
-    let certificates = std::iter::once(signer_certificate).chain(chain).cloned();
-    Ok(
-        SignedDataBuilder::new(options.content_type, voucher.encode(Encoding::Json))
-            .certificates(certificates)
-            .signing_time(options.signing_time)
-            .sign(signer, signer_certificate)?,
-    )
+    Ok(())
 }

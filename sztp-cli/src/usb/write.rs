@@ -96,23 +96,24 @@ impl Write {
             }
         }
         let layout = Layout::from(self.layout);
-        let mut content = vec![(StoredFile::ConveyedInformation, data.conveyed_information)];
-        let optional = [
-            (StoredFile::OwnerCertificate, data.owner_certificate),
+        let ztp_actions = self.ztp_actions.as_deref();
+        // The conveyed information comes last: without it, a device takes no notice of the others.
+        let content = [
             (StoredFile::OwnershipVoucher, data.ownership_voucher),
+            (StoredFile::OwnerCertificate, data.owner_certificate),
             (
                 StoredFile::ZtpActions,
-                self.ztp_actions
-                    .as_deref()
-                    .map(files::read_cms)
-                    .transpose()?,
+                ztp_actions.map(files::read_cms).transpose()?,
+            ),
+            (
+                StoredFile::ConveyedInformation,
+                Some(data.conveyed_information),
             ),
         ];
-        content.extend(
-            optional
-                .into_iter()
-                .filter_map(|(file, octets)| Some((file, octets?))),
-        );
+        let content: Vec<(StoredFile, Vec<u8>)> = content
+            .into_iter()
+            .filter_map(|(file, octets)| Some((file, octets?)))
+            .collect();
         for (_, octets) in &content {
             if octets.len() as u64 > MAX_ARTIFACT_OCTETS {
                 let what = format!("larger than {MAX_ARTIFACT_OCTETS} octets");
@@ -121,13 +122,13 @@ impl Write {
         }
         files::make_directory(&stick.path(&layout.directory(&self.serial_number)))?;
         let mut written = Vec::new();
+        for (image, name) in images {
+            copy_image(image, &stick, &name)?;
+            written.push(name);
+        }
         for (file, octets) in content {
             let name = layout.path(&self.serial_number, file);
             files::write(&stick.path(&name), &octets)?;
-            written.push(name);
-        }
-        for (image, name) in images {
-            copy_image(image, &stick, &name)?;
             written.push(name);
         }
         let mut text = Text::default();

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::{ServiceError, StoreError};
+use crate::{InventoryError, ServiceError, StoreError};
 
 /// A request that is refused.
 #[derive(Debug, Serialize)]
@@ -127,6 +127,7 @@ impl From<ServiceError> for ApiError {
             | E::CertificateRefused(_)
             | E::SerialNumberMissing
             | E::OtherDevice => StatusCode::FORBIDDEN,
+            E::Inventory(error) => inventory_status(error),
             E::Stopping | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
             E::Signing(_) | E::File { .. } | E::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -139,6 +140,27 @@ impl From<ServiceError> for ApiError {
             message: error.to_string(),
             hint: error.hint(),
         }
+    }
+}
+
+fn inventory_status(error: &InventoryError) -> StatusCode {
+    use InventoryError as E;
+    match error {
+        E::ProfileMissing { .. } | E::TemplateMissing { .. } | E::VoucherMissing { .. } => {
+            StatusCode::NOT_FOUND
+        }
+        E::SerialNumberTaken { .. }
+        | E::ProfileInUse { .. }
+        | E::ImageInUse { .. }
+        | E::TemplateInUse { .. }
+        | E::TemplateIsOther { .. } => StatusCode::CONFLICT,
+        E::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        E::Name { .. }
+        | E::Format { .. }
+        | E::Column { .. }
+        | E::Row { .. }
+        | E::Archive { .. } => StatusCode::BAD_REQUEST,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
 

@@ -126,6 +126,7 @@ impl From<ServiceError> for Refused {
             | E::ImageTooLarge { .. }
             | E::Upload { .. }
             | E::Signing(_)
+            | E::Inventory(_)
             | E::File { .. }
             | E::Store(_)
             | E::Stopping => (StatusCode::INTERNAL_SERVER_ERROR, ErrorTag::OperationFailed),

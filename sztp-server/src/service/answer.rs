@@ -117,7 +117,7 @@ impl Service {
         let spec = &stored.device.spec;
         let untrusting = input.signed_data_preferred;
         let info = match &spec.answer {
-            Answer::Nothing => return Err(ServiceError::NothingToGive),
+            Answer::Nothing | Answer::Profile => return Err(ServiceError::NothingToGive),
             Answer::Presigned(presigned) => return as_it_is(presigned, spec, untrusting),
             Answer::Onboarding(onboarding) => self.onboarding(onboarding).await?,
             Answer::Redirect(redirect) => render::redirect(redirect)?,
@@ -253,15 +253,15 @@ pub(super) fn sign(
 /// The encoding inside, whatever the RPC's is.
 fn encoding(spec: &DeviceSpec) -> Encoding {
     match spec.conveyed_encoding {
-        ConveyedEncoding::Json => Encoding::Json,
-        ConveyedEncoding::Xml => Encoding::Xml,
+        None | Some(ConveyedEncoding::Json) => Encoding::Json,
+        Some(ConveyedEncoding::Xml) => Encoding::Xml,
     }
 }
 
 fn econtent_type(spec: &DeviceSpec) -> ObjectIdentifier {
     match spec.content_type {
-        ContentTypeChoice::Sztp => content_type(encoding(spec)),
-        ContentTypeChoice::IdData => oids::ID_DATA,
+        None | Some(ContentTypeChoice::Sztp) => content_type(encoding(spec)),
+        Some(ContentTypeChoice::IdData) => oids::ID_DATA,
     }
 }
 
@@ -272,8 +272,8 @@ fn reporting_level(
     is_onboarding: bool,
 ) -> Option<ReportingLevel> {
     (!untrusting && is_onboarding).then_some(match spec.reporting_level {
-        Level::Minimal => ReportingLevel::Minimal,
-        Level::Verbose => ReportingLevel::Verbose,
+        Some(Level::Minimal) => ReportingLevel::Minimal,
+        None | Some(Level::Verbose) => ReportingLevel::Verbose,
     })
 }
 

@@ -23,7 +23,7 @@ impl Service {
         spec: &DeviceSpec,
     ) -> Result<Vec<String>, ServiceError> {
         match &spec.answer {
-            Answer::Nothing => {}
+            Answer::Nothing | Answer::Profile => {}
             Answer::Onboarding(onboarding) => {
                 self.onboarding(onboarding).await?;
             }

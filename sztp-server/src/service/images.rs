@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Mutex;
 
 use super::{Service, now};
-use crate::ServiceError;
 use crate::model::{Image, Listed, Page};
 use crate::store::DeletedImage;
+use crate::{InventoryError, ServiceError};
 
 /// The directory of the files.
 #[derive(Debug)]
@@ -149,6 +149,11 @@ impl Service {
                 name: name.to_owned(),
                 serial_number,
             }),
+            DeletedImage::InUseByProfile { profile } => Err(InventoryError::ImageInUse {
+                name: name.to_owned(),
+                profile,
+            }
+            .into()),
             DeletedImage::Deleted { sha256 } => {
                 self.remove_if_unused(&sha256).await;
                 Ok(())

@@ -3,20 +3,30 @@
 use std::str::FromStr as _;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
+use serde_json::{Map, Value};
 use sztp_cms::UnixTime;
 use sztp_core::lifecycle::{self, Event, Policy, State, Status};
 
-use super::{Effect, Occurrence, Put, PutDevice, PutMode, Recorded, StoredDevice};
+use super::{
+    Effect, Occurrence, Put, PutDevice, PutMode, PutOutcome, Recorded, Served, StoredDevice,
+    inventory,
+};
 use crate::StoreError;
-use crate::model::{Device, DeviceSpec, HistoryEntry};
+use crate::model::{Device, DeviceSpec, HistoryEntry, Reported};
 
 pub(super) fn put_device(
     connection: &Connection,
     put: PutDevice,
-) -> Result<Option<Put>, StoreError> {
+) -> Result<PutOutcome, StoreError> {
     let there = load_row(connection, &put.serial_number)?;
     if there.is_some() && put.write == PutMode::Add {
-        return Ok(None);
+        return Ok(PutOutcome::Exists);
+    }
+    if let Some((alias, device)) = inventory::taken(connection, &put.serial_number, &put.spec)? {
+        return Ok(PutOutcome::SerialNumberTaken { alias, device });
+    }
+    if let Some(profile) = inventory::missing_profile(connection, &put.spec)? {
+        return Ok(PutOutcome::ProfileMissing { profile });
     }
     let added = there.is_none();
     let row = there.unwrap_or(DeviceRow {
@@ -24,6 +34,9 @@ pub(super) fn put_device(
         promoted_at: None,
         deadline: None,
         progress_timeout: None,
+        served_timeout: None,
+        served_profile: None,
+        reported: Reported::default(),
         created_at: put.time,
         updated_at: put.time,
     });
@@ -34,22 +47,28 @@ pub(super) fn put_device(
     connection
         .prepare_cached(
             "INSERT INTO device (serial_number, state, answer_kind, has_voucher, image,
-                created_at, updated_at, progress_timeout) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)
+                created_at, updated_at, progress_timeout, host_name, profile)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)
              ON CONFLICT (serial_number) DO UPDATE SET answer_kind = excluded.answer_kind,
                 has_voucher = excluded.has_voucher, image = excluded.image,
-                updated_at = excluded.updated_at, progress_timeout = excluded.progress_timeout",
+                updated_at = excluded.updated_at, progress_timeout = excluded.progress_timeout,
+                host_name = excluded.host_name, profile = excluded.profile",
         )?
         .execute(params![
             put.serial_number,
             row.status.state.as_str(),
             put.spec.answer.kind(),
-            put.spec.voucher.is_some(),
+            put.spec.voucher.is_some()
+                || inventory::has_voucher(connection, &put.serial_number, &put.spec)?,
             put.spec.answer.image(),
             put.time.secs(),
             put.spec
                 .progress_timeout_secs
                 .map(|secs| i64::try_from(secs).unwrap_or(i64::MAX)),
+            put.spec.host_name,
+            put.spec.profile,
         ])?;
+    inventory::put(connection, &put.serial_number, &put.spec, added)?;
     let json = serde_json::to_string(&put.spec).map_err(|error| StoreError::Database {
         reason: error.to_string(),
     })?;
@@ -66,20 +85,26 @@ pub(super) fn put_device(
     };
     let entry = append(connection, &put.serial_number, &line)?;
     let device = device_of(put.serial_number, put.spec, &row);
-    Ok(Some(Put {
+    Ok(PutOutcome::Put(Box::new(Put {
         device,
         added,
         entry,
-    }))
+    })))
 }
 
 pub(super) fn record(
     connection: &Connection,
     occurrence: Occurrence,
 ) -> Result<Option<Recorded>, StoreError> {
-    let serial_number = occurrence.serial_number;
-    let Some(row) = load_row(connection, &serial_number)? else {
+    let Some((serial_number, row)) = find_row(connection, occurrence.serial_number.clone())? else {
         return Ok(None);
+    };
+    if let Some(served) = &occurrence.served {
+        remember(connection, &serial_number, served)?;
+    }
+    let served_timeout = match &occurrence.served {
+        Some(served) => served.progress_timeout_secs,
+        None => row.served_timeout,
     };
     let time = occurrence.time;
     let mut refusal = None;
@@ -94,7 +119,8 @@ pub(super) fn record(
             promoted_at,
         } => match lifecycle::apply(&row.status, &event, policy) {
             Ok(status) => {
-                let timeout = row.progress_timeout.unwrap_or(default_timeout_secs);
+                let timeout = row.progress_timeout.or(served_timeout);
+                let timeout = timeout.unwrap_or(default_timeout_secs);
                 let timeout = i64::try_from(timeout).unwrap_or(i64::MAX);
                 let deadline = (status.state == State::InProgress && expects_word && timeout > 0)
                     .then(|| time.plus_secs(timeout));
@@ -112,6 +138,7 @@ pub(super) fn record(
         Effect::TimedOut => {
             if row.deadline.is_none_or(|deadline| deadline > time) {
                 return Ok(Some(Recorded {
+                    serial_number,
                     entry: None,
                     status: row.status,
                     refusal: None,
@@ -153,7 +180,14 @@ pub(super) fn record(
             occurrence.event
         },
         progress_type: occurrence.progress_type,
-        message: match (&refusal, occurrence.message) {
+        message: match (
+            &refusal,
+            under_other_name(
+                &occurrence.serial_number,
+                &serial_number,
+                occurrence.message,
+            ),
+        ) {
             (Some(refusal), Some(message)) => Some(format!("{refusal}: {message}")),
             (Some(refusal), None) => Some(refusal.to_string()),
             (None, message) => message,
@@ -162,10 +196,49 @@ pub(super) fn record(
     };
     let entry = append(connection, &serial_number, &line)?;
     Ok(Some(Recorded {
+        serial_number,
         entry: Some(entry),
         status,
         refusal,
     }))
+}
+
+/// Which of its serial numbers a device used is part of its history.
+fn under_other_name(used: &str, serial_number: &str, message: Option<String>) -> Option<String> {
+    if used == serial_number {
+        return message;
+    }
+    let note = format!("as serial number {used}");
+    Some(match message {
+        Some(message) => format!("{message}; {note}"),
+        None => note,
+    })
+}
+
+/// What a device says of itself and what it was given, kept where it can be searched.
+fn remember(
+    connection: &Connection,
+    serial_number: &str,
+    served: &Served,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "UPDATE device SET served_profile = ?2, served_timeout = ?3, vendor = ?4,
+                hw_model = ?5, os_name = ?6, os_version = ?7
+             WHERE serial_number = ?1",
+        )?
+        .execute(params![
+            serial_number,
+            served.profile,
+            served
+                .progress_timeout_secs
+                .map(|secs| i64::try_from(secs).unwrap_or(i64::MAX)),
+            served.reported.vendor,
+            served.reported.hw_model,
+            served.reported.os_name,
+            served.reported.os_version,
+        ])?;
+    Ok(())
 }
 
 /// A line to be appended to a history.
@@ -228,15 +301,33 @@ struct DeviceRow {
     promoted_at: Option<UnixTime>,
     deadline: Option<UnixTime>,
     progress_timeout: Option<u64>,
+    served_timeout: Option<u64>,
+    served_profile: Option<String>,
+    reported: Reported,
     created_at: UnixTime,
     updated_at: UnixTime,
+}
+
+/// The row of a device, found by any of its serial numbers, with the one that it is filed under.
+fn find_row(
+    connection: &Connection,
+    serial_number: String,
+) -> Result<Option<(String, DeviceRow)>, StoreError> {
+    if let Some(row) = load_row(connection, &serial_number)? {
+        return Ok(Some((serial_number, row)));
+    }
+    let Some(serial_number) = inventory::device_of_alias(connection, &serial_number)? else {
+        return Ok(None);
+    };
+    Ok(load_row(connection, &serial_number)?.map(|row| (serial_number, row)))
 }
 
 fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<DeviceRow>, StoreError> {
     let found = connection
         .prepare_cached(
             "SELECT state, stage, parsed, reason, promoted_at, deadline, created_at, updated_at,
-                progress_timeout
+                progress_timeout, served_timeout, served_profile, vendor, hw_model, os_name,
+                os_version
              FROM device WHERE serial_number = ?1",
         )?
         .query_row([serial_number], |row| {
@@ -256,6 +347,16 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
                 progress_timeout: row
                     .get::<_, Option<i64>>(8)?
                     .and_then(|secs| u64::try_from(secs).ok()),
+                served_timeout: row
+                    .get::<_, Option<i64>>(9)?
+                    .and_then(|secs| u64::try_from(secs).ok()),
+                served_profile: row.get(10)?,
+                reported: Reported {
+                    vendor: row.get(11)?,
+                    hw_model: row.get(12)?,
+                    os_name: row.get(13)?,
+                    os_version: row.get(14)?,
+                },
                 created_at: UnixTime::from_secs(row.get(6)?),
                 updated_at: UnixTime::from_secs(row.get(7)?),
             };
@@ -275,23 +376,52 @@ pub(super) fn load_device(
     connection: &Connection,
     serial_number: &str,
 ) -> Result<Option<StoredDevice>, StoreError> {
-    // Both halves from the same state of the database.
+    // All parts from the same state of the database.
     let snapshot = connection.unchecked_transaction()?;
-    let Some(row) = load_row(&snapshot, serial_number)? else {
+    load_in(&snapshot, serial_number)
+}
+
+/// A device, within a transaction.
+pub(super) fn load_in(
+    snapshot: &Connection,
+    presented: &str,
+) -> Result<Option<StoredDevice>, StoreError> {
+    let Some((serial_number, row)) = find_row(snapshot, presented.to_owned())? else {
         return Ok(None);
     };
     let json: String = snapshot
         .prepare_cached("SELECT spec FROM device_spec WHERE serial_number = ?1")?
-        .query_row([serial_number], |row| row.get(0))?;
-    let spec: DeviceSpec = serde_json::from_str(&json).map_err(|_| StoreError::Damaged {
-        what: "device_spec.spec",
-    })?;
-    let device = device_of(serial_number.to_owned(), spec, &row);
+        .query_row([&serial_number], |row| row.get(0))?;
+    let spec: DeviceSpec = serde_json::from_str(&json).map_err(|_| damaged_spec())?;
+    let voucher = inventory::voucher_for(snapshot, presented, &serial_number, &spec)?;
+    let device = device_of(serial_number, spec, &row);
     Ok(Some(StoredDevice {
         device,
         status: row.status,
         promoted_at: row.promoted_at,
+        served_timeout: row.served_timeout,
+        voucher,
+        generation: inventory::generation(snapshot)?,
     }))
+}
+
+/// What is set for a device, member by member.
+pub(super) fn load_spec(
+    connection: &Connection,
+    serial_number: &str,
+) -> Result<Option<Map<String, Value>>, StoreError> {
+    let json: Option<String> = connection
+        .prepare_cached("SELECT spec FROM device_spec WHERE serial_number = ?1")?
+        .query_row([serial_number], |row| row.get(0))
+        .optional()?;
+    json.map(|json| serde_json::from_str(&json).map_err(|_| damaged_spec()))
+        .transpose()
+}
+
+fn damaged_spec() -> StoreError {
+    StoreError::Damaged {
+        what: "device_spec.spec",
+    }
 }
 
 /// Removes a device; its history stays.
@@ -300,17 +430,17 @@ pub(super) fn delete_device(
     serial_number: &str,
     time: UnixTime,
 ) -> Result<Option<HistoryEntry>, StoreError> {
-    let Some(row) = load_row(connection, serial_number)? else {
+    let Some((serial_number, row)) = find_row(connection, serial_number.to_owned())? else {
         return Ok(None);
     };
     connection
         .prepare_cached("DELETE FROM device WHERE serial_number = ?1")?
-        .execute([serial_number])?;
+        .execute([&serial_number])?;
     let line = Line {
         event: "deleted",
         ..Line::new(time, row.status.state)
     };
-    append(connection, serial_number, &line).map(Some)
+    append(connection, &serial_number, &line).map(Some)
 }
 
 fn device_of(serial_number: String, spec: DeviceSpec, row: &DeviceRow) -> Device {
@@ -320,6 +450,8 @@ fn device_of(serial_number: String, spec: DeviceSpec, row: &DeviceRow) -> Device
         stage: row.status.stage.clone(),
         parsed: row.status.parsed,
         reason: row.status.reason.clone(),
+        reported: row.reported.clone(),
+        served_profile: row.served_profile.clone(),
         spec,
         created_at: row.created_at,
         updated_at: row.updated_at,

@@ -22,7 +22,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-const STEPS: [&str; 1] = [
+const STEPS: [&str; 2] = [
     // What changes with each report is apart from what may be large.
     "CREATE TABLE device (
         serial_number TEXT PRIMARY KEY NOT NULL,
@@ -72,6 +72,78 @@ const STEPS: [&str; 1] = [
         sha256 BLOB NOT NULL UNIQUE,
         created_at INTEGER NOT NULL
      ) STRICT;",
+    // Inventory, profiles, configurations and vouchers that need no device. `catalog.generation`
+    // grows with each change of a profile, configuration or default.
+    "ALTER TABLE device ADD COLUMN host_name TEXT;
+     ALTER TABLE device ADD COLUMN profile TEXT;
+     ALTER TABLE device ADD COLUMN served_profile TEXT;
+     ALTER TABLE device ADD COLUMN served_timeout INTEGER;
+     ALTER TABLE device ADD COLUMN vendor TEXT;
+     ALTER TABLE device ADD COLUMN hw_model TEXT;
+     ALTER TABLE device ADD COLUMN os_name TEXT;
+     ALTER TABLE device ADD COLUMN os_version TEXT;
+     CREATE INDEX device_by_host_name ON device (host_name) WHERE host_name IS NOT NULL;
+     CREATE INDEX device_by_profile ON device (profile, serial_number) WHERE profile IS NOT NULL;
+     CREATE INDEX device_by_served_profile ON device (served_profile, serial_number)
+        WHERE served_profile IS NOT NULL;
+     CREATE TABLE device_label (
+        serial_number TEXT NOT NULL REFERENCES device (serial_number) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        label TEXT NOT NULL,
+        PRIMARY KEY (serial_number, kind, label)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX device_by_label ON device_label (kind, label, serial_number);
+     CREATE TABLE device_alias (
+        alias TEXT PRIMARY KEY NOT NULL,
+        serial_number TEXT NOT NULL REFERENCES device (serial_number) ON DELETE CASCADE
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX alias_of_device ON device_alias (serial_number);
+     CREATE TABLE catalog (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        generation INTEGER NOT NULL,
+        variables TEXT NOT NULL
+     ) STRICT;
+     INSERT INTO catalog (id, generation, variables) VALUES (1, 1, '{}');
+     CREATE TABLE profile (
+        name TEXT PRIMARY KEY NOT NULL,
+        spec TEXT NOT NULL,
+        image TEXT,
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+     ) STRICT;
+     CREATE INDEX profile_by_image ON profile (image) WHERE image IS NOT NULL;
+     CREATE TABLE template (
+        name TEXT PRIMARY KEY NOT NULL,
+        kind TEXT NOT NULL,
+        description TEXT
+     ) STRICT;
+     CREATE TABLE template_version (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL REFERENCES template (name) ON DELETE CASCADE,
+        version INTEGER NOT NULL,
+        syntax TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        content BLOB NOT NULL,
+        UNIQUE (name, version)
+     ) STRICT;
+     CREATE TABLE profile_template (
+        profile TEXT NOT NULL REFERENCES profile (name) ON DELETE CASCADE,
+        template TEXT NOT NULL REFERENCES template (name),
+        PRIMARY KEY (profile, template)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX profile_by_template ON profile_template (template);
+     -- No reference to the device: a voucher may come first.
+     CREATE TABLE voucher (
+        serial_number TEXT PRIMARY KEY NOT NULL,
+        sha256 TEXT NOT NULL,
+        verified INTEGER NOT NULL,
+        expires_on INTEGER,
+        notes TEXT,
+        created_at INTEGER NOT NULL,
+        voucher BLOB NOT NULL
+     ) STRICT;",
 ];
 
 #[cfg(test)]
@@ -88,7 +160,7 @@ mod tests {
             migrate(&mut connection),
             Err(StoreError::NewerSchema {
                 found: 99,
-                known: 1
+                known: STEPS.len() as i64
             })
         );
     }

@@ -1,5 +1,9 @@
 //! The store in one SQLite file: write-ahead log, `synchronous=FULL`, one writer, several readers.
 
+mod catalog;
+mod inventory;
+mod vouchers;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,8 +15,8 @@ use tokio::sync::Semaphore;
 
 use super::writer::Writer;
 use super::{
-    DeletedImage, Occurrence, Put, PutDevice, Recorded, Store, StoreFuture, StoredDevice, devices,
-    schema,
+    DeletedImage, Occurrence, PutDevice, PutOutcome, Recorded, Store, StoreFuture, StoredDevice,
+    devices, schema,
 };
 use crate::StoreError;
 use crate::model::{DeviceFilter, DeviceSummary, HistoryEntry, Image, Listed, Page};
@@ -100,7 +104,7 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn put_device(&self, put: PutDevice) -> StoreFuture<'_, Option<Put>> {
+    fn put_device(&self, put: PutDevice) -> StoreFuture<'_, PutOutcome> {
         self.write(move |connection| devices::put_device(connection, put))
     }
 
@@ -110,38 +114,7 @@ impl Store for SqliteStore {
     }
 
     fn devices(&self, filter: DeviceFilter, page: Page) -> StoreFuture<'_, Listed<DeviceSummary>> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT serial_number, state, stage, reason, answer_kind, has_voucher, updated_at
-                 FROM device
-                 WHERE serial_number > ?1 AND (?2 IS NULL OR state = ?2)
-                   AND (?3 IS NULL OR substr(serial_number, 1, length(?3)) = ?3)
-                 ORDER BY serial_number LIMIT ?4",
-            )?;
-            let rows = statement.query_map(
-                params![
-                    page.after.unwrap_or_default(),
-                    filter.state,
-                    filter.serial_number_prefix,
-                    limit_and_one(page.limit),
-                ],
-                |row| {
-                    Ok(DeviceSummary {
-                        serial_number: row.get(0)?,
-                        state: row.get(1)?,
-                        stage: row.get(2)?,
-                        reason: row.get(3)?,
-                        answer_kind: row.get(4)?,
-                        has_voucher: row.get(5)?,
-                        updated_at: UnixTime::from_secs(row.get(6)?),
-                    })
-                },
-            )?;
-            let items = rows.collect::<Result<Vec<_>, _>>()?;
-            Ok(listed(items, page.limit, |device| {
-                device.serial_number.clone()
-            }))
-        })
+        self.read(move |connection| inventory::list(connection, &filter, &page))
     }
 
     fn delete_device(
@@ -245,6 +218,13 @@ impl Store for SqliteStore {
                 .optional()?;
             if let Some(serial_number) = user {
                 return Ok(DeletedImage::InUse { serial_number });
+            }
+            let user: Option<String> = connection
+                .prepare_cached("SELECT name FROM profile WHERE image = ?1 LIMIT 1")?
+                .query_row([&name], |row| row.get(0))
+                .optional()?;
+            if let Some(profile) = user {
+                return Ok(DeletedImage::InUseByProfile { profile });
             }
             connection
                 .prepare_cached("DELETE FROM image WHERE name = ?1")?

@@ -196,12 +196,11 @@ impl SignedVoucherRequest {
     ) -> Result<VerifiedRegistrarRequest, VoucherRequestError> {
         let request = self.unverified();
         let own_word;
-        let anchors = match context.registrar_anchors {
-            Some(anchors) => anchors,
-            None => {
-                own_word = self.domain_authorities()?;
-                &own_word
-            }
+        let anchors = if let Some(anchors) = context.registrar_anchors {
+            anchors
+        } else {
+            own_word = self.domain_authorities()?;
+            &own_word
         };
         let verified = self.verify(anchors, &[], &context.pledge)?;
         let chain = verified.chain().to_vec();

@@ -1,0 +1,243 @@
+//! Vouchers signed as JSON (draft-ietf-anima-jws-voucher): JWS in its general JSON serialization
+//! (RFC 7515 §7.2.1) around the same document that CMS signs.
+//!
+//! The rules for what a voucher says are those of CMS vouchers, and made by the same code; only
+//! the signature is another. Devices of RFC 8572 know nothing of this form: BRSKI's do.
+//!
+//! ```
+//! use sztp_cms::{CertificateBuilder, KeyType, SigningKey, TrustAnchors, UnixTime, WallClock};
+//! use sztp_voucher::jws::{JwsVoucher, issue};
+//! use sztp_voucher::{Assertion, Profile, Voucher, VoucherContext};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = SigningKey::generate(KeyType::EcP256)?;
+//! let masa = CertificateBuilder::new("CN=MASA").self_signed(&key)?;
+//! # let domain = CertificateBuilder::new("CN=Domain").ca(None).self_signed(&key)?;
+//! let now = UnixTime::from_secs(1_800_000_000);
+//! let voucher = Voucher::new("AX7-00042", Assertion::Logged, domain.as_der(), now);
+//! let text = issue(&voucher, &key, &masa, &[])?;
+//! assert!(text.starts_with("{\"payload\":\""));
+//!
+//! let anchors = TrustAnchors::new([masa]);
+//! let verified = JwsVoucher::parse(text.as_bytes(), Profile::Rfc8366)?
+//!     .verify(&VoucherContext::new(&anchors, WallClock::Trusted(now)))?;
+//! assert_eq!(verified.voucher(), &voucher);
+//! # Ok(())
+//! # }
+//! ```
+
+mod algorithm;
+mod error;
+mod message;
+
+use sztp_cms::{Certificate, PathOptions, Signer, validate_path};
+
+use self::algorithm::Algorithm;
+pub use self::error::JwsError;
+use self::message::{Header, Message, Signature};
+use crate::issue::checked_for_issue;
+use crate::verify::{Read, Signed};
+use crate::yang::Encoding;
+use crate::{
+    Check, Outcome, Profile, VerifiedVoucher, Voucher, VoucherContext, VoucherError, VoucherReport,
+};
+
+/// The media type of a voucher in JWS.
+pub const MEDIA_TYPE: &str = "application/voucher-jws+json";
+/// The extension of its files.
+pub const FILE_EXTENSION: &str = "vjj";
+
+/// A voucher in JWS whose signature was not looked at.
+#[derive(Debug, Clone)]
+pub struct JwsVoucher {
+    message: Message,
+    voucher: Voucher,
+    profile: Profile,
+    notes: Vec<String>,
+}
+
+impl JwsVoucher {
+    /// Reads a voucher in the general JSON serialization of JWS.
+    pub fn parse(octets: &[u8], profile: Profile) -> Result<Self, VoucherError> {
+        Self::of(Message::parse(octets, profile)?, profile)
+    }
+
+    /// What it says, for display: not to be acted on.
+    pub fn unverified(&self) -> &Voucher {
+        &self.voucher
+    }
+
+    /// The certificates in the message (x5c), the signer's first; of the first signature, if there
+    /// are several.
+    pub fn certificates(&self) -> &[Certificate] {
+        self.message
+            .signatures
+            .first()
+            .map_or(&[], |signature| &signature.certificates)
+    }
+
+    /// How strictly it was read.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Deviations that reading let pass.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Verifies as [`SignedVoucher::verify`](crate::SignedVoucher::verify) does.
+    ///
+    /// One signature that holds is enough. [`VoucherContext::leniency`], which is about CMS, has no
+    /// effect.
+    pub fn verify(&self, context: &VoucherContext<'_>) -> Result<VerifiedVoucher, VoucherError> {
+        self.verify_seen(context, &mut |_, _| {})
+    }
+
+    /// Verifies as [`Self::verify`] does, and says what came of each check.
+    pub fn examine(&self, context: &VoucherContext<'_>) -> VoucherReport {
+        VoucherReport::record(&self.voucher, &self.notes, |seen| {
+            self.verify_seen(context, seen)
+        })
+    }
+
+    fn of(message: Message, profile: Profile) -> Result<Self, VoucherError> {
+        let (voucher, found) = Voucher::decode(&message.payload, Encoding::Json, profile)?;
+        let mut notes = message.notes.clone();
+        notes.extend(found);
+        Ok(Self {
+            message,
+            voucher,
+            profile,
+            notes,
+        })
+    }
+
+    fn verify_seen(
+        &self,
+        context: &VoucherContext<'_>,
+        seen: &mut dyn FnMut(Check, Outcome),
+    ) -> Result<VerifiedVoucher, VoucherError> {
+        let read = Read {
+            voucher: &self.voucher,
+            profile: self.profile,
+            notes: &self.notes,
+        };
+        read.verify(context, seen, || self.verify_signatures(context))
+    }
+
+    /// The first signature that holds; else the failure that came furthest.
+    fn verify_signatures(&self, context: &VoucherContext<'_>) -> Result<Signed, VoucherError> {
+        let mut furthest: Option<VoucherError> = None;
+        for signature in &self.message.signatures {
+            let input = self.message.signing_input(signature);
+            match verify_signature(signature, &input, context) {
+                Ok(chain) => return Ok((chain, Vec::new())),
+                Err(error) => {
+                    let known = furthest.as_ref().map(progress);
+                    if known.is_none_or(|known| known < progress(&error)) {
+                        furthest = Some(error);
+                    }
+                }
+            }
+        }
+        Err(furthest.unwrap_or(JwsError::NoSigner.into()))
+    }
+}
+
+impl VoucherReport {
+    /// Reads a voucher in JWS and verifies it.
+    pub fn of_jws(octets: &[u8], profile: Profile, context: &VoucherContext<'_>) -> Self {
+        let message = match Message::parse(octets, profile) {
+            Ok(message) => message,
+            Err(error) => return Self::unread(Check::Structure, error.into(), Vec::new()),
+        };
+        let notes = message.notes.clone();
+        match JwsVoucher::of(message, profile) {
+            Ok(signed) => signed.examine(context),
+            Err(error) => Self::unread(Check::Content, error, notes),
+        }
+    }
+}
+
+/// Signs a voucher as [`issue`](crate::issue()) does, but in JWS: with the signer's certificate and
+/// `chain`, in this order, in x5c of the protected header.
+pub fn issue(
+    voucher: &Voucher,
+    signer: &dyn Signer,
+    signer_certificate: &Certificate,
+    chain: &[Certificate],
+) -> Result<String, VoucherError> {
+    checked_for_issue(voucher)?;
+    if signer_certificate.spki_der() != signer.spki_der() {
+        return Err(JwsError::KeyMismatch.into());
+    }
+    let algorithm = Algorithm::of_signer(signer.algorithm(), signer.spki_der())
+        .ok_or(JwsError::SignerAlgorithm)?;
+    let certificates = std::iter::once(signer_certificate).chain(chain);
+    let header = Header::new(algorithm, certificates);
+    let payload = voucher.encode(Encoding::Json);
+    message::write(&header, &payload, |input| {
+        let signature = signer.sign(input).map_err(JwsError::Signing)?;
+        algorithm
+            .signature_from_der(&signature)
+            .ok_or(JwsError::SignerAlgorithm)
+    })
+    .map_err(Into::into)
+}
+
+/// The signer's path, if the signature and the path hold.
+fn verify_signature(
+    signature: &Signature,
+    input: &[u8],
+    context: &VoucherContext<'_>,
+) -> Result<Vec<Certificate>, VoucherError> {
+    let options = PathOptions::default();
+    let at_hand = context.intermediates.iter().chain(context.anchors);
+    // Without x5c the message does not say who signed: whoever is at hand may have.
+    let candidates: Vec<&Certificate> = match signature.certificates.first() {
+        Some(signer) => vec![signer],
+        None => at_hand.take(options.max_signature_checks).collect(),
+    };
+    let mut outcome = Err(JwsError::SignerCertificateMissing.into());
+    for candidate in candidates {
+        match check(signature, candidate, input) {
+            Ok(()) => {
+                let mut bag = signature.certificates.clone();
+                bag.extend_from_slice(context.intermediates);
+                return validate_path(candidate, &bag, context.anchors, context.clock, &options)
+                    .map(|path| path.certificates().to_vec())
+                    .map_err(VoucherError::UntrustedSigner);
+            }
+            // Of someone who is not named it says nothing that the signature is not his.
+            Err(_) if signature.certificates.is_empty() => {}
+            Err(error) => outcome = Err(error.into()),
+        }
+    }
+    outcome
+}
+
+fn check(signature: &Signature, signer: &Certificate, input: &[u8]) -> Result<(), JwsError> {
+    let algorithm = signature.algorithm;
+    if !algorithm.fits(signer.spki_der()) {
+        return Err(JwsError::AlgorithmKeyMismatch {
+            algorithm: algorithm.name(),
+        });
+    }
+    let key = signer.public_key().map_err(JwsError::SignerKey)?;
+    let octets = algorithm
+        .signature_to_der(&signature.octets)
+        .ok_or(JwsError::BadSignature)?;
+    key.verify(algorithm.signature_algorithm(), input, &octets)
+        .map_err(|_| JwsError::BadSignature)
+}
+
+/// How far verification came: of several failures the furthest says most.
+fn progress(error: &VoucherError) -> u8 {
+    match error {
+        VoucherError::UntrustedSigner(_) => 3,
+        VoucherError::Jws(JwsError::BadSignature) => 2,
+        VoucherError::Jws(JwsError::SignerCertificateMissing) => 0,
+        _ => 1,
+    }
+}
