@@ -2,6 +2,9 @@
 //!
 //! SHA-1 and MD5 are recognised only to be refused by name.
 
+#[cfg(feature = "ml-dsa")]
+mod ml_dsa;
+
 use core::fmt;
 
 use der::asn1::{Any, ObjectIdentifier};
@@ -9,6 +12,8 @@ use der::{Decode, Encode, Sequence};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use spki::AlgorithmIdentifierOwned;
 
+#[cfg(feature = "ml-dsa")]
+pub use self::ml_dsa::MlDsaParameterSet;
 use crate::Rule;
 
 /// A SHA-2 digest (RFC 5754 §2).
@@ -56,6 +61,18 @@ impl DigestAlgorithm {
         }
     }
 
+    /// The DigestInfo (RFC 8017 §9.2) around a message's digest, which RSASSA-PKCS1-v1_5 signs.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn digest_info(self, message: &[u8]) -> Result<Vec<u8>, der::Error> {
+        use crate::ber::{OCTET_STRING, SEQUENCE, encode};
+        let algorithm = AlgorithmIdentifierOwned {
+            oid: self.oid(),
+            parameters: Some(Any::null()),
+        };
+        let digest = encode(OCTET_STRING, &[&self.digest(message)]);
+        Ok(encode(SEQUENCE, &[&algorithm.to_der()?, &digest]))
+    }
+
     fn oid(self) -> ObjectIdentifier {
         match self {
             Self::Sha256 => SHA_256,
@@ -86,13 +103,33 @@ pub enum SignatureAlgorithm {
     RsaPkcs1(DigestAlgorithm),
     /// RSASSA-PSS with MGF1 of the same digest and a salt of the digest's length (RFC 8017 §8.1).
     RsaPss(DigestAlgorithm),
+    /// Ed25519 (RFC 8032 §5.1), which digests by itself.
+    Ed25519,
+    /// ML-DSA in its pure form with an empty context (RFC 9882 §3), which digests by itself.
+    #[cfg(feature = "ml-dsa")]
+    MlDsa(MlDsaParameterSet),
 }
 
 impl SignatureAlgorithm {
-    /// The digest part.
+    /// The digest part; for algorithms without one, what a CMS digestAlgorithm must say: SHA-512
+    /// for Ed25519 (RFC 8419 §2.3) and ML-DSA (RFC 9882 §3.3).
     pub const fn digest(self) -> DigestAlgorithm {
         match self {
             Self::Ecdsa(digest) | Self::RsaPkcs1(digest) | Self::RsaPss(digest) => digest,
+            Self::Ed25519 => DigestAlgorithm::Sha512,
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(_) => DigestAlgorithm::Sha512,
+        }
+    }
+
+    /// The same algorithm with another digest, where it has one to choose.
+    #[must_use]
+    pub const fn with_digest(self, digest: DigestAlgorithm) -> Self {
+        match self {
+            Self::Ecdsa(_) => Self::Ecdsa(digest),
+            Self::RsaPkcs1(_) => Self::RsaPkcs1(digest),
+            Self::RsaPss(_) => Self::RsaPss(digest),
+            other => other,
         }
     }
 
@@ -109,6 +146,11 @@ impl SignatureAlgorithm {
             RSA_SHA_384 => Self::RsaPkcs1(Sha384),
             RSA_SHA_512 => Self::RsaPkcs1(Sha512),
             RSASSA_PSS => return pss_digest(id.parameters.as_ref()).map(Self::RsaPss),
+            ED25519 => return parameters_absent(id, Self::Ed25519),
+            #[cfg(feature = "ml-dsa")]
+            oid if let Some(set) = MlDsaParameterSet::from_oid(oid) => {
+                return parameters_absent(id, Self::MlDsa(set));
+            }
             ECDSA_SHA_1 | RSA_SHA_1 => return Err(AlgorithmError::Weak { name: "SHA-1" }),
             RSA_MD5 => return Err(AlgorithmError::Weak { name: "MD5" }),
             other => return Err(AlgorithmError::Unsupported { oid: other }),
@@ -126,11 +168,28 @@ impl SignatureAlgorithm {
             return without_parameters(id, Self::RsaPkcs1(digest));
         }
         let algorithm = Self::from_identifier(id)?;
+        // RFC 9882 §3.3: a verifier may insist on a digest of the key's strength. All that are
+        // accepted here are strong enough for other keys too.
+        #[cfg(feature = "ml-dsa")]
+        if let Self::MlDsa(_) = algorithm {
+            return Ok(algorithm);
+        }
         if algorithm.digest() == digest {
             Ok(algorithm)
         } else {
             Err(AlgorithmError::DigestMismatch)
         }
+    }
+
+    /// Whether a CMS digestAlgorithm says nothing where there are no signed attributes, and must
+    /// not be looked at (RFC 9882 §3.3).
+    pub(crate) fn ignores_digest(id: &AlgorithmIdentifierOwned) -> Option<Self> {
+        #[cfg(feature = "ml-dsa")]
+        if let Ok(algorithm @ Self::MlDsa(_)) = Self::from_identifier(id) {
+            return Some(algorithm);
+        }
+        let _ = id;
+        None
     }
 
     /// For a certificate's or SignerInfo's signatureAlgorithm.
@@ -144,6 +203,9 @@ impl SignatureAlgorithm {
             Self::RsaPkcs1(Sha384) => (RSA_SHA_384, Some(Any::null())),
             Self::RsaPkcs1(Sha512) => (RSA_SHA_512, Some(Any::null())),
             Self::RsaPss(digest) => (RSASSA_PSS, Some(pss_parameters(digest)?)),
+            Self::Ed25519 => (ED25519, None),
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(set) => (set.oid(), None),
         };
         Ok(AlgorithmIdentifierOwned { oid, parameters })
     }
@@ -155,6 +217,9 @@ impl fmt::Display for SignatureAlgorithm {
             Self::Ecdsa(digest) => ("ECDSA", digest),
             Self::RsaPkcs1(digest) => ("RSA PKCS#1 v1.5", digest),
             Self::RsaPss(digest) => ("RSA-PSS", digest),
+            Self::Ed25519 => return f.write_str("Ed25519"),
+            #[cfg(feature = "ml-dsa")]
+            Self::MlDsa(set) => return set.fmt(f),
         };
         write!(f, "{name} with SHA-{}", digest.length() * 8)
     }
@@ -176,7 +241,7 @@ pub enum AlgorithmError {
         /// Its object identifier.
         oid: ObjectIdentifier,
     },
-    /// Parameters where there are none to have (RFC 5754 §2, §3).
+    /// Parameters where there are none to have (RFC 5754 §2, §3, RFC 8410 §3, RFC 9881 §2).
     #[error("algorithm {oid} has no parameters")]
     Parameters {
         /// Its object identifier.
@@ -196,8 +261,8 @@ impl AlgorithmError {
         match self {
             Self::Weak { .. } => "algorithm.weak",
             Self::Unsupported { .. } => "algorithm.unsupported",
-            Self::Parameters { .. } => "algorithm.parameters",
             Self::PssParameters => "algorithm.pss-parameters",
+            Self::Parameters { .. } => "algorithm.parameters",
             Self::DigestMismatch => "algorithm.digest-mismatch",
         }
     }
@@ -206,8 +271,8 @@ impl AlgorithmError {
     pub fn rule(&self) -> Rule {
         match self {
             Self::Weak { .. } | Self::Unsupported { .. } => Rule::new(5754, "2", "algorithms"),
-            Self::Parameters { .. } => Rule::new(5754, "3", "algorithm parameters"),
             Self::PssParameters => Rule::new(4055, "3.1", "RSASSA-PSS parameters"),
+            Self::Parameters { .. } => Rule::new(5754, "3", "algorithm parameters"),
             Self::DigestMismatch => Rule::new(5754, "3", "digest of the signature algorithm"),
         }
     }
@@ -219,6 +284,14 @@ fn without_parameters<T>(id: &AlgorithmIdentifierOwned, value: T) -> Result<T, A
     match &id.parameters {
         None => Ok(value),
         Some(parameters) if parameters.is_null() => Ok(value),
+        Some(_) => Err(AlgorithmError::Parameters { oid: id.oid }),
+    }
+}
+
+/// Newer algorithms allow no NULL (RFC 8410 §3, RFC 9881 §2).
+fn parameters_absent<T>(id: &AlgorithmIdentifierOwned, value: T) -> Result<T, AlgorithmError> {
+    match &id.parameters {
+        None => Ok(value),
         Some(_) => Err(AlgorithmError::Parameters { oid: id.oid }),
     }
 }
@@ -236,7 +309,7 @@ struct PssParameters {
     trailer: Option<u32>,
 }
 
-fn pss_digest(parameters: Option<&Any>) -> Result<DigestAlgorithm, AlgorithmError> {
+pub(crate) fn pss_digest(parameters: Option<&Any>) -> Result<DigestAlgorithm, AlgorithmError> {
     let parameters: PssParameters = parameters
         .and_then(|any| any.decode_as().ok())
         .ok_or(AlgorithmError::PssParameters)?;
@@ -289,8 +362,9 @@ const SHA_512: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.3");
 const SHA_1: ObjectIdentifier = oid("1.3.14.3.2.26");
 const MD5: ObjectIdentifier = oid("1.2.840.113549.2.5");
 const MGF1: ObjectIdentifier = oid("1.2.840.113549.1.1.8");
-const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
-const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
+pub(crate) const ED25519: ObjectIdentifier = oid("1.3.101.112");
+pub(crate) const RSA_ENCRYPTION: ObjectIdentifier = oid("1.2.840.113549.1.1.1");
+pub(crate) const RSASSA_PSS: ObjectIdentifier = oid("1.2.840.113549.1.1.10");
 const RSA_SHA_256: ObjectIdentifier = oid("1.2.840.113549.1.1.11");
 const RSA_SHA_384: ObjectIdentifier = oid("1.2.840.113549.1.1.12");
 const RSA_SHA_512: ObjectIdentifier = oid("1.2.840.113549.1.1.13");
@@ -305,7 +379,7 @@ const ECDSA_SHA_512: ObjectIdentifier = oid("1.2.840.10045.4.3.4");
 mod tests {
     use super::*;
 
-    const ALL: [SignatureAlgorithm; 9] = {
+    const ALL: [SignatureAlgorithm; 10] = {
         use DigestAlgorithm::{Sha256, Sha384, Sha512};
         use SignatureAlgorithm::{Ecdsa, RsaPkcs1, RsaPss};
         [
@@ -318,6 +392,7 @@ mod tests {
             RsaPss(Sha256),
             RsaPss(Sha384),
             RsaPss(Sha512),
+            SignatureAlgorithm::Ed25519,
         ]
     };
 
@@ -339,6 +414,24 @@ mod tests {
         assert_eq!(
             SignatureAlgorithm::from_identifier(&id),
             Err(AlgorithmError::Weak { name: "SHA-1" })
+        );
+    }
+
+    #[test]
+    fn ed25519_has_no_parameters_and_goes_with_sha_512() {
+        let mut id = SignatureAlgorithm::Ed25519.identifier().unwrap();
+        assert_eq!(
+            SignatureAlgorithm::from_cms_identifier(&id, DigestAlgorithm::Sha512),
+            Ok(SignatureAlgorithm::Ed25519)
+        );
+        assert_eq!(
+            SignatureAlgorithm::from_cms_identifier(&id, DigestAlgorithm::Sha256),
+            Err(AlgorithmError::DigestMismatch)
+        );
+        id.parameters = Some(Any::null());
+        assert_eq!(
+            SignatureAlgorithm::from_identifier(&id),
+            Err(AlgorithmError::Parameters { oid: ED25519 })
         );
     }
 

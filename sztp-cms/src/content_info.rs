@@ -5,7 +5,7 @@ use der::{Decode, Encode};
 
 use crate::ber::{self, Reader};
 use crate::error::malformed;
-use crate::{CmsError, Limits, SignedData, oids};
+use crate::{CmsError, EnvelopedData, Limits, SignedData, oids};
 
 /// A CMS message by its kind.
 #[derive(Debug, Clone)]
@@ -13,8 +13,8 @@ use crate::{CmsError, Limits, SignedData, oids};
 pub enum ContentInfo {
     /// Signed, or only certificates.
     SignedData(SignedData),
-    /// Encrypted: the whole message, with definite lengths.
-    EnvelopedData(Vec<u8>),
+    /// Encrypted; also AuthEnvelopedData (RFC 5083), which is no SZTP form.
+    EnvelopedData(EnvelopedData),
     /// A bare OCTET STRING: how RFC 8572 §3.1 wraps unsigned conveyed information.
     Octets {
         /// What the octets are.
@@ -46,7 +46,12 @@ impl ContentInfo {
         fields.finish("ContentInfo")?;
         match content_type {
             oids::ID_SIGNED_DATA => SignedData::read(content, limits).map(Self::SignedData),
-            oids::ID_ENVELOPED_DATA => Ok(Self::EnvelopedData(message.into_owned())),
+            oids::ID_ENVELOPED_DATA => {
+                EnvelopedData::read(content, limits).map(Self::EnvelopedData)
+            }
+            oids::ID_AUTH_ENVELOPED_DATA => {
+                EnvelopedData::read_authenticated(content, limits).map(Self::EnvelopedData)
+            }
             _ => {
                 let mut inner = Reader::new(content);
                 match inner.optional(ber::OCTET_STRING, "content")? {

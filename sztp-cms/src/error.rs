@@ -2,7 +2,7 @@
 
 use der::asn1::ObjectIdentifier;
 
-use crate::{AlgorithmError, CertificateError, PathError, Rule, SignatureError};
+use crate::{AlgorithmError, CertificateError, KeyError, PathError, Rule, SignatureError};
 
 /// A CMS message that is not accepted, or could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,10 +37,10 @@ pub enum CmsError {
     /// Something else than SignedData.
     #[error("content type {0} is not SignedData")]
     NotSignedData(ObjectIdentifier),
-    /// Signed, but not as the kind of content that is expected here.
-    #[error("signed content has type {found}, expected {}", expected.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
+    /// Signed or encrypted, but not as the kind of content that is expected here.
+    #[error("content has type {found}, expected {}", expected.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "))]
     WrongContentType {
-        /// The eContentType.
+        /// The type found.
         found: ObjectIdentifier,
         /// What is accepted.
         expected: Vec<ObjectIdentifier>,
@@ -51,6 +51,9 @@ pub enum CmsError {
     /// SignedData whose content is elsewhere (a detached signature).
     #[error("the signed content is not in the message (detached signature)")]
     NoContent,
+    /// Content where a detached signature was expected.
+    #[error("the message carries content, expected a detached signature")]
+    NotDetached,
     /// Only certificates were expected.
     #[error("expected certificates only, found signed content")]
     NotCertsOnly,
@@ -101,9 +104,43 @@ pub enum CmsError {
     /// The message could not be signed.
     #[error("signing failed: {0}")]
     Signing(#[source] SignatureError),
-    /// The certificate is not for the signing key.
-    #[error("the certificate does not hold the signing key's public key")]
+    /// The certificate is not for the private key.
+    #[error("the certificate does not hold the private key's public key")]
     KeyMismatch,
+    /// Something else than EnvelopedData.
+    #[error("content type {0} is not EnvelopedData")]
+    NotEnvelopedData(ObjectIdentifier),
+    /// The message is encrypted for others than the holder of this certificate.
+    #[error("the message is not encrypted for this certificate")]
+    NotARecipient,
+    /// A way of encrypting content or keys that is not known.
+    #[error("encryption algorithm {oid} is not supported")]
+    UnsupportedEncryption {
+        /// Its object identifier.
+        oid: ObjectIdentifier,
+    },
+    /// A known way of encrypting that the policy does not allow.
+    #[error("{what} is not allowed")]
+    EncryptionRefused {
+        /// Its name.
+        what: &'static str,
+    },
+    /// The message cannot be decrypted. It is not said whether a key, padding or content was
+    /// wrong: that would help whoever sends forged messages.
+    #[error("the message cannot be decrypted")]
+    Decryption,
+    /// Nobody is named to encrypt for.
+    #[error("there is no recipient to encrypt for")]
+    NoRecipient,
+    /// The recipient's public key cannot be encrypted to.
+    #[error("the recipient's certificate: {0}")]
+    RecipientKey(#[source] KeyError),
+    /// The message could not be encrypted.
+    #[error("encryption failed")]
+    Encryption,
+    /// The system has no randomness.
+    #[error("the system has no randomness")]
+    Random,
 }
 
 impl CmsError {
@@ -119,6 +156,7 @@ impl CmsError {
             Self::WrongContentType { .. } => "cms.wrong-content-type",
             Self::NoSigner => "cms.no-signer",
             Self::NoContent => "cms.no-content",
+            Self::NotDetached => "cms.not-detached",
             Self::NotCertsOnly => "cms.not-certs-only",
             Self::Certificate(_) => "cms.certificate",
             Self::MissingSignedAttributes => "cms.missing-signed-attributes",
@@ -133,6 +171,15 @@ impl CmsError {
             Self::Path(_) => "cms.untrusted-signer",
             Self::Signing(_) => "cms.signing",
             Self::KeyMismatch => "cms.key-mismatch",
+            Self::NotEnvelopedData(_) => "cms.not-enveloped-data",
+            Self::NotARecipient => "cms.not-a-recipient",
+            Self::UnsupportedEncryption { .. } => "cms.unsupported-encryption",
+            Self::EncryptionRefused { .. } => "cms.encryption-refused",
+            Self::Decryption => "cms.decryption",
+            Self::NoRecipient => "cms.no-recipient",
+            Self::RecipientKey(_) => "cms.recipient-key",
+            Self::Encryption => "cms.encryption",
+            Self::Random => "cms.random",
         }
     }
 
@@ -146,7 +193,7 @@ impl CmsError {
             Self::NotSignedData(_) | Self::NoSigner | Self::NotCertsOnly => {
                 Rule::new(5652, "5.1", "SignedData")
             }
-            Self::WrongContentType { .. } | Self::NoContent => {
+            Self::WrongContentType { .. } | Self::NoContent | Self::NotDetached => {
                 Rule::new(5652, "5.2", "encapsulated content")
             }
             Self::Certificate(inner) | Self::SignerKey(inner) => inner.rule(),
@@ -160,6 +207,14 @@ impl CmsError {
                 Rule::new(5652, "5.3", "signer identifier")
             }
             Self::UnsupportedAlgorithm(inner) | Self::Signing(inner) => inner.rule(),
+            Self::NotEnvelopedData(_) | Self::UnsupportedEncryption { .. } => {
+                Rule::new(5652, "6.1", "EnvelopedData")
+            }
+            Self::NotARecipient | Self::NoRecipient => Rule::new(5652, "6.2", "recipients"),
+            Self::RecipientKey(inner) => inner.rule(),
+            Self::EncryptionRefused { .. } | Self::Decryption | Self::Encryption | Self::Random => {
+                Rule::new(8572, "3.4", "artifact encryption")
+            }
             Self::WeakAlgorithm(inner) => inner.rule(),
             Self::Path(inner) => inner.rule(),
         }

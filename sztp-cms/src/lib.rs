@@ -5,6 +5,15 @@
 //! it into [`VerifiedContent`], the only type whose content may be acted on. Nothing here does I/O
 //! or reads a clock: the time is an argument. What the content means (YANG, JSON) is left to
 //! `sztp-voucher` and `sztp-core`.
+//!
+//! # Features
+//!
+//! - `aws-lc-rs`: signatures by AWS-LC, several times faster than pure Rust.
+//! - `rustls`: certificate verifiers for rustls that use this crate's path validation.
+//! - `ml-dsa`: post-quantum signatures, ML-DSA-44, -65 and -87, in CMS (RFC 9882) and certificates
+//!   (RFC 9881).
+//! - `pkcs11`: signing with keys in tokens and HSMs. This feature is the one exception to the
+//!   above: it loads the token's module, talks to it, and may read a PIN from a file.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -14,12 +23,16 @@ mod backend;
 mod ber;
 mod certificate;
 mod content_info;
+mod crl;
+mod enveloped_data;
 mod error;
 mod issue;
 mod key;
 mod limits;
 pub mod oids;
 mod path;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod rule;
 #[cfg(feature = "rustls")]
 mod rustls_verifier;
@@ -27,14 +40,29 @@ mod server_name;
 mod signed_data;
 mod time;
 
+#[cfg(feature = "ml-dsa")]
+pub use algorithm::MlDsaParameterSet;
 pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
-pub use certificate::{Certificate, CertificateError, KeyUsage};
+pub use certificate::{BasicConstraints, Certificate, CertificateError, Extension, KeyUsage};
 pub use content_info::ContentInfo;
+pub use crl::{CertificateRevocationList, CrlError, RevocationReason, RevokedCertificate};
+pub use enveloped_data::{
+    ContentCipher, DecryptOptions, DecryptedContent, DecryptionPolicy, EnvelopedData,
+    EnvelopedDataBuilder, Recipient, RecipientId,
+};
 pub use error::CmsError;
 pub use issue::{CertificateBuilder, IssueError};
-pub use key::{KeyError, KeyType, PublicKey, SignatureError, Signer, SigningKey};
+pub use key::{
+    DecryptionFailed, Decryptor, ForeignSigner, KeyDigest, KeyError, KeyType, PublicKey,
+    RsaPadding, SignatureError, Signer, SigningKey,
+};
 pub use limits::Limits;
-pub use path::{PathError, PathOptions, TrustAnchors, ValidatedPath, validate_path};
+pub use path::{
+    PathError, PathOptions, PolicyOptions, RevocationPolicy, TrustAnchors, ValidatedPath,
+    validate_path,
+};
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::{Pkcs11Error, Pkcs11Module, Pkcs11Signer, Pkcs11Uri};
 pub use rule::Rule;
 #[cfg(feature = "rustls")]
 pub use rustls_verifier::{
@@ -43,7 +71,7 @@ pub use rustls_verifier::{
 };
 pub use server_name::certificate_names_host;
 pub use signed_data::{
-    Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, VerifiedContent, VerifyOptions,
-    certs_only, parse_certs_only,
+    Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, SignerPolicy, VerifiedContent,
+    VerifiedSigner, VerifyOptions, certs_only, parse_certs_only,
 };
 pub use time::{TimeError, UnixTime, WallClock};

@@ -13,6 +13,8 @@ pub struct Limits {
     pub max_crls: usize,
     /// SignerInfos in one message.
     pub max_signers: usize,
+    /// Recipients of one encrypted message.
+    pub max_recipients: usize,
 }
 
 impl Default for Limits {
@@ -23,6 +25,7 @@ impl Default for Limits {
             max_certificates: 32,
             max_crls: 16,
             max_signers: 8,
+            max_recipients: 64,
         }
     }
 }

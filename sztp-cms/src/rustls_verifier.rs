@@ -1,7 +1,7 @@
 //! Certificates in TLS judged by this crate's path validation, so that a chain means the same
 //! everywhere.
 //!
-//! The signatures of the handshake are verified with [`PublicKey`] too: rustls' own verifier does
+//! The signatures of the handshake are verified with [`PublicKey`](crate::PublicKey) too: rustls' own verifier does
 //! not read X.509 version 1 certificates, which devices and owners do have.
 
 use std::sync::{Arc, OnceLock};
@@ -20,9 +20,11 @@ use rustls::{
     DistinguishedName, Error, OtherError, ServerConfig, SignatureScheme, SupportedProtocolVersion,
 };
 
+#[cfg(feature = "ml-dsa")]
+use crate::MlDsaParameterSet;
 use crate::{
-    Certificate, DigestAlgorithm, PathError, PathOptions, PublicKey, SignatureAlgorithm,
-    SigningKey, TrustAnchors, WallClock, certificate_names_host, validate_path,
+    Certificate, DigestAlgorithm, PathError, PathOptions, SignatureAlgorithm, SigningKey,
+    TrustAnchors, WallClock, certificate_names_host, validate_path,
 };
 
 /// Asks clients for a certificate, never requires one, and has them prove that they hold its key.
@@ -275,7 +277,8 @@ fn verify_handshake(
         RustlsCertificateError::BadEncoding,
     ))?;
     let certificate = read(certificate)?;
-    let key = PublicKey::from_spki_der(certificate.spki_der())
+    let key = certificate
+        .public_key()
         .map_err(|error| invalid(OtherError(Arc::new(error))))?;
     key.verify(algorithm, message, signature.signature())
         .map_err(|_| Error::InvalidCertificate(RustlsCertificateError::BadSignature))?;
@@ -287,6 +290,14 @@ fn algorithm(scheme: SignatureScheme) -> Option<SignatureAlgorithm> {
     match scheme {
         SignatureScheme::ECDSA_NISTP256_SHA256 => Some(SignatureAlgorithm::Ecdsa(Sha256)),
         SignatureScheme::ECDSA_NISTP384_SHA384 => Some(SignatureAlgorithm::Ecdsa(Sha384)),
+        SignatureScheme::ECDSA_NISTP521_SHA512 => Some(SignatureAlgorithm::Ecdsa(Sha512)),
+        SignatureScheme::ED25519 => Some(SignatureAlgorithm::Ed25519),
+        #[cfg(feature = "ml-dsa")]
+        SignatureScheme::ML_DSA_44 => Some(SignatureAlgorithm::MlDsa(MlDsaParameterSet::MlDsa44)),
+        #[cfg(feature = "ml-dsa")]
+        SignatureScheme::ML_DSA_65 => Some(SignatureAlgorithm::MlDsa(MlDsaParameterSet::MlDsa65)),
+        #[cfg(feature = "ml-dsa")]
+        SignatureScheme::ML_DSA_87 => Some(SignatureAlgorithm::MlDsa(MlDsaParameterSet::MlDsa87)),
         SignatureScheme::RSA_PSS_SHA256 => Some(SignatureAlgorithm::RsaPss(Sha256)),
         SignatureScheme::RSA_PSS_SHA384 => Some(SignatureAlgorithm::RsaPss(Sha384)),
         SignatureScheme::RSA_PSS_SHA512 => Some(SignatureAlgorithm::RsaPss(Sha512)),
@@ -319,9 +330,17 @@ fn invalid(error: OtherError) -> Error {
 /// The most certificates of a server that are looked at.
 const MAX_CHAIN: usize = 16;
 
-const SCHEMES: [SignatureScheme; 8] = [
+const SCHEMES: &[SignatureScheme] = &[
     SignatureScheme::ECDSA_NISTP256_SHA256,
     SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::ECDSA_NISTP521_SHA512,
+    SignatureScheme::ED25519,
+    #[cfg(feature = "ml-dsa")]
+    SignatureScheme::ML_DSA_44,
+    #[cfg(feature = "ml-dsa")]
+    SignatureScheme::ML_DSA_65,
+    #[cfg(feature = "ml-dsa")]
+    SignatureScheme::ML_DSA_87,
     SignatureScheme::RSA_PSS_SHA256,
     SignatureScheme::RSA_PSS_SHA384,
     SignatureScheme::RSA_PSS_SHA512,

@@ -11,7 +11,7 @@ use der::asn1::ObjectIdentifier;
 
 pub use self::build::{SignedDataBuilder, SignerId, certs_only};
 pub use self::signer_info::SignerInfo;
-pub use self::verify::{Leniency, VerifiedContent, VerifyOptions};
+pub use self::verify::{Leniency, SignerPolicy, VerifiedContent, VerifiedSigner, VerifyOptions};
 use crate::ber::{self, Reader};
 use crate::content_info::oid;
 use crate::error::malformed;
@@ -30,10 +30,11 @@ pub struct SignedData {
 impl SignedData {
     /// Reads a message in DER or BER that must be SignedData.
     pub fn parse(octets: &[u8], limits: &Limits) -> Result<Self, CmsError> {
-        use crate::oids;
         match ContentInfo::parse(octets, limits)? {
             ContentInfo::SignedData(signed) => Ok(signed),
-            ContentInfo::EnvelopedData(_) => Err(CmsError::NotSignedData(oids::ID_ENVELOPED_DATA)),
+            ContentInfo::EnvelopedData(enveloped) => {
+                Err(CmsError::NotSignedData(enveloped.message_type()))
+            }
             ContentInfo::Octets { content_type, .. } | ContentInfo::Other(content_type) => {
                 Err(CmsError::NotSignedData(content_type))
             }

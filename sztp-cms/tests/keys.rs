@@ -47,7 +47,7 @@ impl Folder {
 }
 
 /// Name, how OpenSSL makes it, and the name of its traditional format's command.
-const KINDS: [(&str, &str, &str); 4] = [
+const KINDS: [(&str, &str, &str); 6] = [
     (
         "p256",
         "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
@@ -68,6 +68,12 @@ const KINDS: [(&str, &str, &str); 4] = [
         "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072",
         "rsa",
     ),
+    (
+        "p521",
+        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521",
+        "ec",
+    ),
+    ("ed25519", "genpkey -algorithm ed25519", ""),
 ];
 
 #[test]
@@ -87,16 +93,22 @@ fn every_format_that_openssl_writes() {
         folder.openssl(&format!(
             "pkcs8 -topk8 -nocrypt -in {name}.pem -outform der -out pkcs8.der"
         ));
-        folder.openssl(&format!("{traditional} -in {name}.pem {form} -out old.pem"));
-        folder.openssl(&format!(
-            "{traditional} -in {name}.pem {form} -outform der -out old.der"
-        ));
-        let old = String::from_utf8(folder.read("old.pem")).expect("text");
-        assert!(
-            old.contains("BEGIN EC PRIVATE KEY") || old.contains("BEGIN RSA PRIVATE KEY"),
-            "{old}"
-        );
-        for file in [&format!("{name}.pem"), "pkcs8.der", "old.pem", "old.der"] {
+        let pem = format!("{name}.pem");
+        let mut files = vec![pem.as_str(), "pkcs8.der"];
+        // Ed25519 has no format of its own.
+        if !traditional.is_empty() {
+            folder.openssl(&format!("{traditional} -in {name}.pem {form} -out old.pem"));
+            folder.openssl(&format!(
+                "{traditional} -in {name}.pem {form} -outform der -out old.der"
+            ));
+            let old = String::from_utf8(folder.read("old.pem")).expect("text");
+            assert!(
+                old.contains("BEGIN EC PRIVATE KEY") || old.contains("BEGIN RSA PRIVATE KEY"),
+                "{old}"
+            );
+            files.extend(["old.pem", "old.der"]);
+        }
+        for file in files {
             let key = folder
                 .key(file)
                 .unwrap_or_else(|error| panic!("{name} {file}: {error}"));
@@ -109,6 +121,10 @@ fn every_format_that_openssl_writes() {
                 PublicKey::from_spki_der(&spki).as_ref(),
                 Ok(key.public_key())
             );
+            // OpenSSL reads what we write.
+            folder.write("ours.der", &key.to_pkcs8_der().expect("encodes"));
+            folder.openssl("pkey -in ours.der -inform der -pubout -outform der -out ours.spki");
+            assert_eq!(folder.read("ours.spki"), spki, "{name} {file}");
         }
     }
     // `openssl ecparam -genkey` puts the parameters before the key.
@@ -126,6 +142,8 @@ fn encrypted_keys_open_with_their_passphrase_and_no_other() {
     let folder = Folder::new();
     folder.openssl(&format!("{} -out p256.pem", KINDS[0].1));
     folder.openssl(&format!("{} -out rsa2048.pem", KINDS[2].1));
+    folder.openssl(&format!("{} -out p521.pem", KINDS[4].1));
+    folder.openssl(&format!("{} -out ed25519.pem", KINDS[5].1));
     let aes = "-v2 aes-256-cbc";
     for (name, scheme, format) in [
         ("p256", aes, "pem"),
@@ -133,6 +151,8 @@ fn encrypted_keys_open_with_their_passphrase_and_no_other() {
         ("p256", "-v2 aes-128-cbc -v2prf hmacWithSHA256", "pem"),
         ("p256", "-scrypt", "der"),
         ("rsa2048", aes, "pem"),
+        ("p521", aes, "der"),
+        ("ed25519", aes, "pem"),
     ] {
         let plain = folder.key(&format!("{name}.pem")).expect("reads");
         folder.openssl(&format!(
@@ -187,7 +207,7 @@ fn keys_that_are_not_accepted_are_named() {
             "secp256k1",
             "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:secp256k1",
         ),
-        ("ed25519", "genpkey -algorithm ed25519"),
+        ("ed448", "genpkey -algorithm ed448"),
         ("x25519", "genpkey -algorithm x25519"),
     ] {
         folder.openssl(&format!("{make} -out {name}.pem"));
@@ -265,7 +285,7 @@ fn verdict(
 #[test]
 fn signatures_of_openssl_get_one_verdict_on_either_backend() {
     use DigestAlgorithm::{Sha256, Sha384, Sha512};
-    use SignatureAlgorithm::{Ecdsa, RsaPkcs1, RsaPss};
+    use SignatureAlgorithm::{Ecdsa, Ed25519, RsaPkcs1, RsaPss};
     let folder = Folder::new();
     folder.write("message", b"the message");
     for (name, make, _) in KINDS {
@@ -273,7 +293,7 @@ fn signatures_of_openssl_get_one_verdict_on_either_backend() {
     }
     let digests = [("sha256", Sha256), ("sha384", Sha384), ("sha512", Sha512)];
     for (name, digest) in digests {
-        for key in ["p256", "p384"] {
+        for key in ["p256", "p384", "p521"] {
             assert_eq!(
                 verdict(&folder, key, "", name, Ecdsa(digest)),
                 Ok(()),
@@ -311,6 +331,19 @@ fn signatures_of_openssl_get_one_verdict_on_either_backend() {
             );
         }
     }
+    folder.openssl("pkeyutl -sign -rawin -inkey ed25519.pem -in message -out signature");
+    let key = folder.key("ed25519.pem").expect("reads");
+    let by_openssl = folder.read("signature");
+    assert_eq!(
+        key.sign(b"the message").as_deref(),
+        Ok(by_openssl.as_slice())
+    );
+    let public = key.public_key();
+    assert_eq!(public.verify(Ed25519, b"the message", &by_openssl), Ok(()));
+    assert_eq!(
+        public.verify(Ecdsa(Sha512), b"the message", &by_openssl),
+        Err(SignatureError::WrongKeyType)
+    );
     assert_eq!(
         verdict(&folder, "p256", "", "sha256", RsaPkcs1(Sha256)),
         Err(SignatureError::WrongKeyType)
@@ -363,13 +396,19 @@ fn signatures_are_not_malleable() {
 /// RFC 5480 §2.2 has compressed points too; there are no other forms.
 #[test]
 fn forms_of_a_point() {
+    for kind in [KINDS[0], KINDS[1], KINDS[4]] {
+        forms_of_a_point_on(kind.1);
+    }
+}
+
+fn forms_of_a_point_on(make: &str) {
     let folder = Folder::new();
-    folder.openssl(&format!("{} -out p256.pem", KINDS[0].1));
-    let key = folder.key("p256.pem").expect("reads");
+    folder.openssl(&format!("{make} -out key.pem"));
+    let key = folder.key("key.pem").expect("reads");
     let signature = key.sign(b"m").expect("signs");
     for form in ["compressed", "uncompressed", "hybrid"] {
         folder.openssl(&format!(
-            "pkey -in p256.pem -pubout -ec_conv_form {form} -outform der -out spki"
+            "pkey -in key.pem -pubout -ec_conv_form {form} -outform der -out spki"
         ));
         let public = PublicKey::from_spki_der(&folder.read("spki"));
         if form == "hybrid" {
@@ -426,5 +465,43 @@ fn keys_fit_only_their_algorithms() {
                 Some(KeyError::WrongAlgorithm)
             );
         }
+    }
+}
+
+/// RFC 4055 §1.2: a key for RSASSA-PSS only, with or without a digest that it is limited to.
+#[test]
+fn keys_for_pss_only() {
+    use DigestAlgorithm::{Sha256, Sha384};
+    use SignatureAlgorithm::{RsaPkcs1, RsaPss};
+    let folder = Folder::new();
+    folder.write("message", b"the message");
+    let limited = "-pkeyopt rsa_pss_keygen_md:sha256 -pkeyopt rsa_pss_keygen_mgf1_md:sha256 \
+                   -pkeyopt rsa_pss_keygen_saltlen:32";
+    for (options, fits_sha384) in [("", true), (limited, false)] {
+        folder.openssl(&format!(
+            "genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 {options} -out pss.pem"
+        ));
+        folder.openssl("pkey -in pss.pem -pubout -outform der -out pss.spki");
+        let key = PublicKey::from_spki_der(&folder.read("pss.spki")).expect("reads");
+        assert_eq!(key.description(), "RSA-PSS 2048");
+        assert!(key.fits(RsaPss(Sha256)));
+        assert_eq!(key.fits(RsaPss(Sha384)), fits_sha384);
+        assert!(!key.fits(RsaPkcs1(Sha256)));
+        folder.openssl(
+            "dgst -sha256 -sigopt rsa_pss_saltlen:digest -sign pss.pem -out signature message",
+        );
+        let signature = folder.read("signature");
+        assert_eq!(
+            key.verify(RsaPss(Sha256), b"the message", &signature),
+            Ok(())
+        );
+        assert_eq!(
+            key.verify(RsaPss(Sha256), b"another", &signature),
+            Err(SignatureError::Bad)
+        );
+        assert_eq!(
+            key.verify(RsaPkcs1(Sha256), b"the message", &signature),
+            Err(SignatureError::WrongKeyType)
+        );
     }
 }

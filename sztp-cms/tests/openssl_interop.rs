@@ -10,11 +10,13 @@ use sztp_cms::{
 };
 
 const CONTENT: &[u8] = b"{\"what\":\"is signed\"}\r\n";
-const KEYS: [&str; 4] = [
+const KEYS: [&str; 6] = [
     "genpkey -out OUT -algorithm EC -pkeyopt ec_paramgen_curve:P-256",
     "ecparam -out OUT -name secp384r1 -genkey -noout",
     "genrsa -out OUT 2048",
     "genpkey -out OUT -algorithm RSA -pkeyopt rsa_keygen_bits:3072",
+    "ecparam -out OUT -name secp521r1 -genkey",
+    "genpkey -out OUT -algorithm EC -pkeyopt ec_paramgen_curve:P-521",
 ];
 
 /// A root, an intermediate and an end-entity certificate, all made by OpenSSL.
@@ -85,7 +87,7 @@ impl Pki {
 }
 
 fn openssl(directory: &Path, arguments: &str) -> Output {
-    Command::new("openssl")
+    Command::new(std::env::var_os("SZTP_OPENSSL").unwrap_or("openssl".into()))
         .args(arguments.split_whitespace())
         .current_dir(directory)
         .output()

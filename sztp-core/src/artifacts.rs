@@ -5,16 +5,19 @@
 //! only thing the device machine acts on; besides it there is only a redirect to follow without
 //! trust.
 
+mod encryption;
 mod error;
 
 use der::asn1::ObjectIdentifier;
 use sztp_cms::{
-    Certificate, CmsError, ContentInfo, Limits, PathOptions, SignedData, SignedDataBuilder, Signer,
-    TrustAnchors, certs_only, oids, parse_certs_only, validate_path,
+    Certificate, CertificateRevocationList, CmsError, ContentInfo, Limits, PathError, PathOptions,
+    RevocationPolicy, SignedData, SignedDataBuilder, Signer, TrustAnchors, certs_only, oids,
+    parse_certs_only, validate_path,
 };
 use sztp_voucher::yang::Encoding;
 use sztp_voucher::{Profile, SignedVoucher, VerifiedVoucher, VoucherContext};
 
+pub use self::encryption::{DecryptedData, DecryptionKey, encrypt_artifact};
 pub use self::error::ArtifactError;
 use crate::conveyed_info::{ConveyedInfo, RedirectInformation};
 use crate::rpc::GetBootstrappingDataOutput;
@@ -152,6 +155,12 @@ impl BootstrappingData {
                     (SourceTrust::Unauthenticated, _) => Err(ArtifactError::UntrustedOnboarding),
                 }
             }
+            // AuthEnvelopedData is no SZTP form.
+            ContentInfo::EnvelopedData(message) if message.is_auth_enveloped_data() => {
+                Err(ArtifactError::ConveyedInformation(CmsError::NotSignedData(
+                    oids::ID_AUTH_ENVELOPED_DATA,
+                )))
+            }
             ContentInfo::EnvelopedData(_) => Err(ArtifactError::Encrypted),
             ContentInfo::Other(oid) => Err(ArtifactError::ConveyedInformation(
                 CmsError::NotSignedData(oid),
@@ -181,9 +190,6 @@ impl BootstrappingData {
         let bag = parse_certs_only(owner_certificate, &Limits::default())
             .map_err(ArtifactError::OwnerCertificate)?;
         let owner = owner_of(signed, &bag, &voucher, context)?;
-        if voucher.voucher().domain_cert_revocation_checks == Some(true) {
-            return Err(ArtifactError::RevocationUnknown);
-        }
         let verified = signed
             .verify_with(&owner, &CONTENT_TYPES, context.leniency)
             .map_err(ArtifactError::NotSignedByOwner)?;
@@ -206,8 +212,17 @@ fn owner_of(
     context: &VoucherContext<'_>,
 ) -> Result<Certificate, ArtifactError> {
     let pin = TrustAnchors::new([voucher.pinned_domain_cert().clone()]);
+    let revocation = revocation_policy(voucher);
+    // Stapled beside the certificates (RFC 8572 §3.2); what cannot be read is as good as absent.
+    let crls: Vec<CertificateRevocationList> = bag
+        .crls()
+        .iter()
+        .filter_map(|der| CertificateRevocationList::from_der(der).ok())
+        .collect();
     let options = PathOptions {
         require_digital_signature_usage: true,
+        revocation,
+        crls: &crls,
         ..PathOptions::default()
     };
     let candidates = bag
@@ -227,6 +242,12 @@ fn owner_of(
             continue;
         }
         match validate_path(candidate, bag.certificates(), &pin, context.clock, &options) {
+            // Nothing below the pin could be on a list, and none of the pin's own would be believed.
+            Ok(path)
+                if revocation == RevocationPolicy::WholePath && path.certificates().len() == 1 =>
+            {
+                outcome = Err(ArtifactError::RevocationUnknown);
+            }
             // Issuer and serial may name several: the one whose signature holds is the owner.
             Ok(_) => {
                 outcome = Ok(candidate.clone());
@@ -236,7 +257,11 @@ fn owner_of(
                 }
             }
             Err(error) if outcome.is_err() => {
-                outcome = Err(ArtifactError::NotUnderPinnedDomainCert(error));
+                outcome = Err(match error {
+                    PathError::Revoked { .. } => ArtifactError::Revoked(error),
+                    PathError::RevocationUnknown { .. } => ArtifactError::RevocationUnknown,
+                    error => ArtifactError::NotUnderPinnedDomainCert(error),
+                });
             }
             Err(_) => {}
         }
@@ -244,9 +269,21 @@ fn owner_of(
     outcome
 }
 
+/// What the voucher wants checked (RFC 8366 §5.3): it must be, it must not be, or as is normal in
+/// PKIX, where a list that is there is heard.
+fn revocation_policy(voucher: &VerifiedVoucher) -> RevocationPolicy {
+    match voucher.voucher().domain_cert_revocation_checks {
+        Some(true) => RevocationPolicy::WholePath,
+        Some(false) => RevocationPolicy::NotChecked,
+        None => RevocationPolicy::WhereAvailable,
+    }
+}
+
 fn refuse_encrypted(artifact: &[u8]) -> Result<(), ArtifactError> {
     match ContentInfo::parse(artifact, &Limits::default()) {
-        Ok(ContentInfo::EnvelopedData(_)) => Err(ArtifactError::Encrypted),
+        Ok(ContentInfo::EnvelopedData(message)) if !message.is_auth_enveloped_data() => {
+            Err(ArtifactError::Encrypted)
+        }
         _ => Ok(()),
     }
 }

@@ -61,6 +61,10 @@ impl Inspect {
                 };
                 self.report(&shown, content, inner_encoding(content_type, content))
             }
+            // RFC 8572 §3.4 knows no other form of encryption.
+            ContentInfo::EnvelopedData(enveloped) if enveloped.is_auth_enveloped_data() => {
+                Err(self.refused(CmsError::NotSignedData(oids::ID_AUTH_ENVELOPED_DATA)))
+            }
             ContentInfo::EnvelopedData(_) => {
                 let kind = "encrypted CMS (EnvelopedData); its content cannot be shown";
                 Ok(self.opaque(kind, "id-envelopedData"))

@@ -1,24 +1,14 @@
 //! The signature arithmetic: pure Rust always, AWS-LC by the feature `aws-lc-rs`.
 //!
-//! Both take the same arguments and give the same answers; [`verify`] picks one at compile time.
+//! Both take the same arguments and give the same answers, so that the feature changes speed and
+//! never a verdict. What a key may look like is therefore judged before, in
+//! [`key`](crate::PublicKey), and not left to what a backend happens to accept.
 
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) mod aws_lc;
 pub(crate) mod rust_crypto;
 
-use crate::SignatureAlgorithm;
-use crate::key::PublicKeyKind;
-
-/// Whether the signature is good; `None` where the backend does not know the combination.
-pub(crate) fn verify(
-    key: &PublicKeyKind,
-    algorithm: SignatureAlgorithm,
-    message: &[u8],
-    signature: &[u8],
-) -> bool {
-    #[cfg(feature = "aws-lc-rs")]
-    if let Some(good) = aws_lc::verify(key, algorithm, message, signature) {
-        return good;
-    }
-    rust_crypto::verify(key, algorithm, message, signature)
-}
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) use aws_lc::VerifyingKey;
+#[cfg(not(feature = "aws-lc-rs"))]
+pub(crate) use rust_crypto::VerifyingKey;

@@ -21,9 +21,6 @@ pub(crate) fn check(der: &[u8]) -> Result<(), ()> {
     parse(der).map(|_| ()).ok_or(())
 }
 
-/// The most attributes of a name: comparing two names takes the square of it.
-const MAX_ATTRIBUTES: usize = 64;
-
 /// The relative distinguished names of `der` in order of encoding.
 pub(crate) fn parse(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
     let name = AnyRef::from_der(der).ok()?;
@@ -31,23 +28,26 @@ pub(crate) fn parse(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
         return None;
     }
     let mut names = Vec::new();
-    let mut left = MAX_ATTRIBUTES;
     for set in children(name.value())? {
-        let mut attributes = Vec::new();
         if set.tag() != Tag::Set {
             return None;
         }
-        for pair in children(set.value())? {
-            left = left.checked_sub(1)?;
-            let mut reader = SliceReader::new(pair.value()).ok()?;
-            let oid = ObjectIdentifier::decode(&mut reader).ok()?;
-            let value = AnyRef::decode(&mut reader).ok()?;
-            reader.finish().ok()?;
-            attributes.push(Attribute { oid, value });
-        }
-        names.push(attributes);
+        names.push(attributes_of(set.value())?);
     }
     Some(names)
+}
+
+/// The attributes of one relative distinguished name.
+fn attributes_of(set: &[u8]) -> Option<Vec<Attribute<'_>>> {
+    let mut attributes = Vec::new();
+    for pair in children(set)? {
+        let mut reader = SliceReader::new(pair.value()).ok()?;
+        let oid = ObjectIdentifier::decode(&mut reader).ok()?;
+        let value = AnyRef::decode(&mut reader).ok()?;
+        reader.finish().ok()?;
+        attributes.push(Attribute { oid, value });
+    }
+    Some(attributes)
 }
 
 /// The first value of one attribute type.
@@ -59,11 +59,11 @@ pub(crate) fn attribute(der: &[u8], oid: ObjectIdentifier) -> Option<String> {
         .and_then(|a| text(a.value))
 }
 
-/// All values of one attribute type.
-pub(crate) fn attributes(der: &[u8], oid: ObjectIdentifier) -> Vec<String> {
+/// All values of one attribute type; `None` for one that is no text.
+pub(crate) fn attributes(der: &[u8], oid: ObjectIdentifier) -> Vec<Option<String>> {
     let all = parse(der).unwrap_or_default().into_iter().flatten();
     all.filter(|a| a.oid == oid)
-        .filter_map(|a| text(a.value))
+        .map(|a| text(a.value))
         .collect()
 }
 
@@ -79,47 +79,72 @@ pub(crate) fn to_text(der: &[u8]) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
-/// Whether two names are the same, case and white space of strings aside (RFC 5280 §7.1).
-pub(crate) fn matches(left: &[u8], right: &[u8]) -> bool {
-    if left == right {
-        return true;
+/// A form in which two names match (RFC 5280 §7.1) if it is the same octets, and in which one name
+/// is an initial part of another (RFC 5280 §4.2.1.10) if its octets are.
+///
+/// Strings are compared without regard to their type, case and runs of white space.
+pub(crate) fn canonical(der: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(der.len());
+    for attributes in parse(der)? {
+        extend_canonical(&mut out, &attributes);
     }
-    match (parse(left), parse(right)) {
-        (Some(left), Some(right)) => left.len() == right.len() && starts_with(&left, &right),
-        _ => false,
+    Some(out)
+}
+
+/// The canonical form of the name `canonical` with one more relative name, the content octets of
+/// its SET (RFC 5280 §4.2.1.13, nameRelativeToCRLIssuer).
+pub(crate) fn canonical_below(canonical: &[u8], relative_name: &[u8]) -> Option<Vec<u8>> {
+    let mut out = canonical.to_vec();
+    extend_canonical(&mut out, &attributes_of(relative_name)?);
+    Some(out)
+}
+
+/// One relative name; lengths in front keep what follows from being taken for a part of it.
+fn extend_canonical(out: &mut Vec<u8>, attributes: &[Attribute<'_>]) {
+    let mut parts: Vec<Vec<u8>> = attributes.iter().map(canonical_attribute).collect();
+    // The order within a SET says nothing.
+    parts.sort_unstable();
+    out.extend_from_slice(&length(parts.len()));
+    for part in parts {
+        out.extend_from_slice(&length(part.len()));
+        out.extend_from_slice(&part);
     }
 }
 
-/// Whether the directory name `subtree` is an initial part of `name` (RFC 5280 §4.2.1.10).
-pub(crate) fn is_within(name: &[u8], subtree: &[u8]) -> Option<bool> {
-    Some(starts_with(&parse(name)?, &parse(subtree)?))
+fn canonical_attribute(attribute: &Attribute<'_>) -> Vec<u8> {
+    let oid = attribute.oid.as_bytes();
+    let mut out = length(oid.len()).to_vec();
+    out.extend_from_slice(oid);
+    if let Some(text) = text(attribute.value) {
+        out.push(0);
+        out.extend_from_slice(folded(&text).as_bytes());
+    } else {
+        out.push(1);
+        out.extend(attribute.value.to_der().unwrap_or_default());
+    }
+    out
 }
 
-fn starts_with(name: &[Vec<Attribute<'_>>], prefix: &[Vec<Attribute<'_>>]) -> bool {
-    name.len() >= prefix.len()
-        && name.iter().zip(prefix).all(|(left, right)| {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .all(|l| right.iter().any(|r| attributes_match(l, r)))
-        })
-}
-
-fn attributes_match(left: &Attribute<'_>, right: &Attribute<'_>) -> bool {
-    left.oid == right.oid
-        && match (text(left.value), text(right.value)) {
-            (Some(left), Some(right)) => folded(&left) == folded(&right),
-            _ => left.value == right.value,
-        }
+/// Certificates are far smaller than 4 GiB, so nothing is cut off.
+fn length(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 /// Lower case, white space trimmed and runs of it made one.
 fn folded(value: &str) -> String {
-    value
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .to_lowercase()
+    let mut out = String::with_capacity(value.len());
+    for word in value.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    if out.is_ascii() {
+        out.make_ascii_lowercase();
+        out
+    } else {
+        out.to_lowercase()
+    }
 }
 
 /// The characters of a string type; `None` for anything else.
@@ -216,3 +241,51 @@ pub(crate) const LABELS: &[(ObjectIdentifier, &str)] = &[
     ),
     (EMAIL_ADDRESS, "emailAddress"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(left: &[u8], right: &[u8]) -> bool {
+        canonical(left).unwrap() == canonical(right).unwrap()
+    }
+
+    /// SEQUENCE OF SET OF one attribute of a string type each.
+    fn name(parts: &[(ObjectIdentifier, Tag, &str)]) -> Vec<u8> {
+        let mut body = Vec::new();
+        for (oid, tag, text) in parts {
+            let mut pair = oid.to_der().unwrap();
+            pair.extend(
+                AnyRef::new(*tag, text.as_bytes())
+                    .unwrap()
+                    .to_der()
+                    .unwrap(),
+            );
+            let pair = AnyRef::new(Tag::Sequence, &pair).unwrap().to_der().unwrap();
+            body.extend(AnyRef::new(Tag::Set, &pair).unwrap().to_der().unwrap());
+        }
+        AnyRef::new(Tag::Sequence, &body).unwrap().to_der().unwrap()
+    }
+
+    #[test]
+    fn case_space_and_string_type_do_not_matter_and_all_else_does() {
+        let one = name(&[(COMMON_NAME, Tag::PrintableString, "Example  CA")]);
+        let same = name(&[(COMMON_NAME, Tag::Utf8String, " EXAMPLE ca ")]);
+        let joined = name(&[(COMMON_NAME, Tag::Utf8String, "exampleca")]);
+        let typed = name(&[(SERIAL_NUMBER, Tag::Utf8String, "example ca")]);
+        assert!(matches(&one, &same));
+        assert!(!matches(&one, &joined));
+        assert!(!matches(&one, &typed));
+        assert!(!matches(&one, &name(&[])));
+    }
+
+    #[test]
+    fn a_name_starts_with_its_subtree_and_not_with_half_of_an_attribute() {
+        let unit = (COMMON_NAME, Tag::Utf8String, "a");
+        let long = canonical(&name(&[unit, (SERIAL_NUMBER, Tag::Utf8String, "1")])).unwrap();
+        assert!(long.starts_with(&canonical(&name(&[unit])).unwrap()));
+        assert!(long.starts_with(&canonical(&name(&[])).unwrap()));
+        let longer = canonical(&name(&[(COMMON_NAME, Tag::Utf8String, "ab")])).unwrap();
+        assert!(!longer.starts_with(&canonical(&name(&[unit])).unwrap()));
+    }
+}

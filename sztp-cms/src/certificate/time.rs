@@ -3,7 +3,8 @@
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, Tagged};
 
-use super::{CertificateError, malformed};
+use super::CertificateError;
+use super::fields::malformed;
 use crate::UnixTime;
 
 /// Reads notBefore and notAfter from the content of Validity.
@@ -19,7 +20,9 @@ pub(super) fn validity(body: &[u8]) -> Result<(UnixTime, UnixTime), CertificateE
     ))
 }
 
-fn time(value: AnyRef<'_>) -> Option<UnixTime> {
+/// A UTCTime or GeneralizedTime in the forms of RFC 5280; a list of revoked certificates has them
+/// too.
+pub(crate) fn time(value: AnyRef<'_>) -> Option<UnixTime> {
     let text = value.value().strip_suffix(b"Z")?;
     let (year, rest) = match (value.tag(), text.len()) {
         (Tag::UtcTime, 12) => {

@@ -2,23 +2,15 @@
 
 use core::fmt;
 use std::sync::Arc;
+#[cfg(feature = "aws-lc-rs")]
+use std::sync::OnceLock;
 
 use der::pem;
-use getrandom::SysRng;
-use p256::elliptic_curve::Generate;
-use pkcs8::{
-    DecodePrivateKey, EncodePrivateKey, EncodePublicKey, EncryptedPrivateKeyInfoRef, LineEnding,
-    PrivateKeyInfoRef,
-};
-use rsa::PrivateKey as RsaPrivateKey;
-use rsa::pkcs1::DecodeRsaPrivateKey;
-use sha2::{Sha256, Sha384, Sha512};
-use signature::hazmat::PrehashSigner;
+use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding};
 use zeroize::Zeroizing;
 
-use super::{
-    EC_PUBLIC_KEY, KeyError, P_256, P_384, PublicKey, RSA_ENCRYPTION, SignatureError, accepted_size,
-};
+use super::{KeyError, PublicKey, SignatureError, file};
+use crate::backend::rust_crypto::PrivateKey;
 use crate::{DigestAlgorithm, SignatureAlgorithm};
 
 /// What a CMS message or certificate is signed with: a [`SigningKey`], or a key held elsewhere.
@@ -33,93 +25,100 @@ pub trait Signer: Send + Sync {
 
 /// A kind of key to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum KeyType {
     /// ECDSA on P-256.
     EcP256,
     /// ECDSA on P-384.
     EcP384,
+    /// ECDSA on P-521.
+    EcP521,
+    /// Ed25519.
+    Ed25519,
     /// RSA, 2048 bits.
     Rsa2048,
     /// RSA, 3072 bits.
     Rsa3072,
     /// RSA, 4096 bits.
     Rsa4096,
+    /// ML-DSA.
+    #[cfg(feature = "ml-dsa")]
+    MlDsa(crate::MlDsaParameterSet),
 }
 
 /// A private key in memory.
+///
+/// Clones share the key.
 #[derive(Clone)]
 pub struct SigningKey {
-    private: Arc<Private>,
-    public: Arc<PublicKey>,
+    held: Arc<Held>,
+    public: PublicKey,
     algorithm: SignatureAlgorithm,
-    /// The same key for AWS-LC, which then signs.
-    #[cfg(feature = "aws-lc-rs")]
-    native: Option<Arc<crate::backend::aws_lc::PrivateKey>>,
 }
 
-/// Each of these zeroizes itself when dropped.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "always behind an Arc, never moved"
-)]
-enum Private {
-    P256(p256::SecretKey),
-    P384(p384::SecretKey),
-    Rsa(RsaPrivateKey),
+struct Held {
+    private: PrivateKey,
+    /// The same key in AWS-LC, from its first use on; `None` inside if it was refused.
+    #[cfg(feature = "aws-lc-rs")]
+    aws_lc: OnceLock<Option<crate::backend::aws_lc::KeyPair>>,
 }
 
 impl SigningKey {
     /// Makes a new key from the operating system's randomness.
     pub fn generate(key_type: KeyType) -> Result<Self, KeyError> {
         let private = match key_type {
-            KeyType::EcP256 => {
-                Private::P256(p256::SecretKey::try_generate().map_err(|_| KeyError::Generation)?)
+            KeyType::EcP256 => PrivateKey::generate_p256(),
+            KeyType::EcP384 => PrivateKey::generate_p384(),
+            KeyType::EcP521 => PrivateKey::generate_p521(),
+            KeyType::Ed25519 => PrivateKey::generate_ed25519(),
+            KeyType::Rsa2048 => generate_rsa(2048),
+            KeyType::Rsa3072 => generate_rsa(3072),
+            KeyType::Rsa4096 => generate_rsa(4096),
+            #[cfg(feature = "ml-dsa")]
+            KeyType::MlDsa(set) => {
+                use crate::backend::rust_crypto::ml_dsa::PrivateKey as MlDsaKey;
+                MlDsaKey::generate(set).map(PrivateKey::MlDsa)
             }
-            KeyType::EcP384 => {
-                Private::P384(p384::SecretKey::try_generate().map_err(|_| KeyError::Generation)?)
-            }
-            KeyType::Rsa2048 => Private::Rsa(generate_rsa(2048)?),
-            KeyType::Rsa3072 => Private::Rsa(generate_rsa(3072)?),
-            KeyType::Rsa4096 => Private::Rsa(generate_rsa(4096)?),
         };
-        Self::from_private(private)
+        Self::from_private(private.ok_or(KeyError::Generation)?)
     }
 
     /// Reads PKCS#8, SEC1 or PKCS#1, PEM or DER, told apart by content.
     ///
     /// An encrypted key answers [`KeyError::Encrypted`]: see [`Self::from_encrypted`].
     pub fn from_pem_or_der(bytes: &[u8]) -> Result<Self, KeyError> {
-        match key_block(bytes)? {
+        match file::key_block(bytes)? {
             Some((label, der)) => match label.as_str() {
-                "PRIVATE KEY" => from_pkcs8(&der),
-                "EC PRIVATE KEY" => from_sec1(&der),
-                "RSA PRIVATE KEY" => from_pkcs1(&der),
+                "PRIVATE KEY" => file::from_pkcs8(&der),
+                "EC PRIVATE KEY" => file::from_sec1(&der),
+                "RSA PRIVATE KEY" => file::from_pkcs1(&der),
                 "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
                 _ => Err(KeyError::Malformed),
             },
             None if Self::is_encrypted(bytes) => Err(KeyError::Encrypted),
-            // What is a key but not one to use is not another format.
-            None => [from_pkcs8, from_sec1, from_pkcs1]
-                .into_iter()
-                .map(|read| read(bytes))
-                .find(|outcome| !matches!(outcome, Err(KeyError::Malformed)))
-                .unwrap_or(Err(KeyError::Malformed)),
+            None => match file::from_pkcs8(bytes) {
+                Err(KeyError::Malformed) => match file::from_sec1(bytes) {
+                    Err(KeyError::Malformed) => file::from_pkcs1(bytes),
+                    other => other,
+                },
+                other => other,
+            },
         }
         .and_then(Self::from_private)
     }
 
     /// Reads encrypted PKCS#8, PEM or DER (RFC 5958 §3).
     pub fn from_encrypted(bytes: &[u8], passphrase: &str) -> Result<Self, KeyError> {
-        let block = key_block(bytes)?;
+        let block = file::key_block(bytes)?;
         let der = block.as_ref().map_or(bytes, |(_, der)| der.as_slice());
         let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| KeyError::Malformed)?;
         let plain = info.decrypt(passphrase).map_err(|_| KeyError::Passphrase)?;
-        from_pkcs8(plain.as_bytes()).and_then(Self::from_private)
+        file::from_pkcs8(plain.as_bytes()).and_then(Self::from_private)
     }
 
     /// Whether the file holds an encrypted PKCS#8 key.
     pub fn is_encrypted(bytes: &[u8]) -> bool {
-        match key_block(bytes) {
+        match file::key_block(bytes) {
             Ok(Some((label, _))) => label == "ENCRYPTED PRIVATE KEY",
             Ok(None) => EncryptedPrivateKeyInfoRef::try_from(bytes).is_ok(),
             Err(_) => false,
@@ -128,19 +127,22 @@ impl SigningKey {
 
     /// The same key, signing with another algorithm.
     pub fn with_algorithm(&self, algorithm: SignatureAlgorithm) -> Result<Self, KeyError> {
-        let fits = match *self.private {
-            Private::P256(_) | Private::P384(_) => {
-                matches!(algorithm, SignatureAlgorithm::Ecdsa(_))
-            }
-            Private::Rsa(_) => !matches!(algorithm, SignatureAlgorithm::Ecdsa(_)),
-        };
-        if fits {
+        if self.public.fits(algorithm) {
             Ok(Self {
                 algorithm,
                 ..self.clone()
             })
         } else {
             Err(KeyError::WrongAlgorithm)
+        }
+    }
+
+    /// The same key, signing with another digest; Ed25519, which has its own, stays as it is.
+    #[must_use]
+    pub fn with_digest(&self, digest: DigestAlgorithm) -> Self {
+        Self {
+            algorithm: self.algorithm.with_digest(digest),
+            ..self.clone()
         }
     }
 
@@ -151,59 +153,43 @@ impl SigningKey {
 
     /// As unencrypted PKCS#8 DER.
     pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        self.private.to_pkcs8_der()
+        let document = self.held.private.to_pkcs8().ok_or(KeyError::Malformed)?;
+        Ok(Zeroizing::new(document.as_bytes().to_vec()))
     }
 
     /// As unencrypted PKCS#8 PEM.
     pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        match &*self.private {
-            Private::P256(key) => key.to_pkcs8_pem(LineEnding::LF),
-            Private::P384(key) => key.to_pkcs8_pem(LineEnding::LF),
-            Private::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF),
-        }
-        .map_err(|_| KeyError::Malformed)
+        let der = self.to_pkcs8_der()?;
+        pem::encode_string("PRIVATE KEY", LineEnding::LF, &der)
+            .map(Zeroizing::new)
+            .map_err(|_| KeyError::Malformed)
     }
 
-    fn from_private(private: Private) -> Result<Self, KeyError> {
-        let (spki, algorithm) = match &private {
-            Private::P256(key) => (
-                key.public_key().to_public_key_der(),
-                SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256),
-            ),
-            Private::P384(key) => (
-                key.public_key().to_public_key_der(),
-                SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha384),
-            ),
-            Private::Rsa(key) => (
-                key.to_public_key().to_public_key_der(),
-                SignatureAlgorithm::RsaPkcs1(DigestAlgorithm::Sha256),
-            ),
-        };
-        let spki = spki.map_err(|_| KeyError::Malformed)?;
-        let public = Arc::new(PublicKey::from_spki_der(spki.as_bytes())?);
-        #[cfg(feature = "aws-lc-rs")]
-        let native = private.to_pkcs8_der().ok().and_then(|pkcs8| {
-            crate::backend::aws_lc::PrivateKey::from_pkcs8(public.kind(), &pkcs8)
-        });
+    pub(super) fn private(&self) -> &PrivateKey {
+        &self.held.private
+    }
+
+    fn from_private(private: PrivateKey) -> Result<Self, KeyError> {
+        let spki = private.spki_der().ok_or(KeyError::Malformed)?;
+        let public = PublicKey::from_spki_der(&spki)?;
         Ok(Self {
-            private: Arc::new(private),
+            held: Arc::new(Held {
+                private,
+                #[cfg(feature = "aws-lc-rs")]
+                aws_lc: OnceLock::new(),
+            }),
+            algorithm: public.kind().usual_algorithm(),
             public,
-            algorithm,
-            #[cfg(feature = "aws-lc-rs")]
-            native: native.map(Arc::new),
         })
     }
-}
 
-impl Private {
-    fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        match self {
-            Self::P256(key) => key.to_pkcs8_der(),
-            Self::P384(key) => key.to_pkcs8_der(),
-            Self::Rsa(key) => key.to_pkcs8_der(),
-        }
-        .map(|document| Zeroizing::new(document.as_bytes().to_vec()))
-        .map_err(|_| KeyError::Malformed)
+    #[cfg(feature = "aws-lc-rs")]
+    fn sign_with_aws_lc(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let pair = self.held.aws_lc.get_or_init(|| {
+            let pkcs8 = self.held.private.to_pkcs8()?;
+            crate::backend::aws_lc::KeyPair::from_pkcs8(self.public.kind(), pkcs8.as_bytes())
+        });
+        pair.as_ref()?.sign(self.algorithm, message)
     }
 }
 
@@ -217,54 +203,17 @@ impl Signer for SigningKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
+        if !self.public.fits(self.algorithm) {
+            return Err(SignatureError::WrongKeyType);
+        }
         #[cfg(feature = "aws-lc-rs")]
-        if let Some(signature) = self
-            .native
-            .as_ref()
-            .and_then(|key| key.sign(self.algorithm, message))
-        {
-            return signature;
+        if let Some(signature) = self.sign_with_aws_lc(message) {
+            return Ok(signature);
         }
-        let digest = self.algorithm.digest();
-        match (&*self.private, self.algorithm) {
-            (Private::P256(key), SignatureAlgorithm::Ecdsa(_)) => {
-                let key = p256::ecdsa::SigningKey::from(key);
-                PrehashSigner::<p256::ecdsa::DerSignature>::sign_prehash(
-                    &key,
-                    &digest.digest(message),
-                )
-                .map(|signature| signature.as_bytes().to_vec())
-                .map_err(|_| SignatureError::Signing)
-            }
-            (Private::P384(key), SignatureAlgorithm::Ecdsa(_)) => {
-                let key = p384::ecdsa::SigningKey::from(key);
-                PrehashSigner::<p384::ecdsa::DerSignature>::sign_prehash(
-                    &key,
-                    &digest.digest(message),
-                )
-                .map(|signature| signature.as_bytes().to_vec())
-                .map_err(|_| SignatureError::Signing)
-            }
-            (Private::Rsa(key), SignatureAlgorithm::RsaPkcs1(_)) => match digest {
-                DigestAlgorithm::Sha256 => {
-                    key.pkcs1v15_sign_with_rng::<Sha256, _>(&mut SysRng, message)
-                }
-                DigestAlgorithm::Sha384 => {
-                    key.pkcs1v15_sign_with_rng::<Sha384, _>(&mut SysRng, message)
-                }
-                DigestAlgorithm::Sha512 => {
-                    key.pkcs1v15_sign_with_rng::<Sha512, _>(&mut SysRng, message)
-                }
-            }
-            .map_err(|_| SignatureError::Signing),
-            (Private::Rsa(key), SignatureAlgorithm::RsaPss(_)) => match digest {
-                DigestAlgorithm::Sha256 => key.pss_sign_with_rng::<Sha256, _>(&mut SysRng, message),
-                DigestAlgorithm::Sha384 => key.pss_sign_with_rng::<Sha384, _>(&mut SysRng, message),
-                DigestAlgorithm::Sha512 => key.pss_sign_with_rng::<Sha512, _>(&mut SysRng, message),
-            }
-            .map_err(|_| SignatureError::Signing),
-            _ => Err(SignatureError::WrongKeyType),
-        }
+        self.held
+            .private
+            .sign(self.algorithm, message)
+            .ok_or(SignatureError::Signing)
     }
 }
 
@@ -278,92 +227,36 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-fn generate_rsa(bits: usize) -> Result<RsaPrivateKey, KeyError> {
+/// AWS-LC is an order of magnitude faster at finding primes.
+fn generate_rsa(bits: usize) -> Option<PrivateKey> {
     #[cfg(feature = "aws-lc-rs")]
     if let Some(pkcs8) = crate::backend::aws_lc::generate_rsa(bits) {
-        return RsaPrivateKey::from_pkcs8_der(&pkcs8).map_err(|_| KeyError::Generation);
+        return file::from_pkcs8(&pkcs8).ok();
     }
-    RsaPrivateKey::new(&mut SysRng, bits).map_err(|_| KeyError::Generation)
-}
-
-fn from_pkcs8(der: &[u8]) -> Result<Private, KeyError> {
-    let info = PrivateKeyInfoRef::try_from(der).map_err(|_| KeyError::Malformed)?;
-    let curve = info.algorithm.parameters_oid().ok();
-    match (info.algorithm.oid, curve) {
-        (EC_PUBLIC_KEY, Some(P_256)) => p256::SecretKey::from_pkcs8_der(der)
-            .map(Private::P256)
-            .map_err(|_| KeyError::Malformed),
-        (EC_PUBLIC_KEY, Some(P_384)) => p384::SecretKey::from_pkcs8_der(der)
-            .map(Private::P384)
-            .map_err(|_| KeyError::Malformed),
-        (EC_PUBLIC_KEY, None) => Err(KeyError::Malformed),
-        (RSA_ENCRYPTION, _) => from_pkcs1(info.private_key.as_bytes()),
-        (EC_PUBLIC_KEY, Some(oid)) | (oid, _) => Err(KeyError::Unsupported { oid }),
-    }
-}
-
-fn from_sec1(der: &[u8]) -> Result<Private, KeyError> {
-    let info = sec1::EcPrivateKey::try_from(der).map_err(|_| KeyError::Malformed)?;
-    match info.parameters.and_then(sec1::EcParameters::named_curve) {
-        Some(P_384) => p384::SecretKey::from_sec1_der(der)
-            .map(Private::P384)
-            .map_err(|_| KeyError::Malformed),
-        Some(oid) if oid != P_256 => Err(KeyError::Unsupported { oid }),
-        // Without a curve the length of the number tells them apart.
-        _ => p256::SecretKey::from_sec1_der(der)
-            .map(Private::P256)
-            .or_else(|_| p384::SecretKey::from_sec1_der(der).map(Private::P384))
-            .map_err(|_| KeyError::Malformed),
-    }
-}
-
-fn from_pkcs1(der: &[u8]) -> Result<Private, KeyError> {
-    let raw = pkcs1::RsaPrivateKeyRef::try_from(der).map_err(|_| KeyError::Malformed)?;
-    accepted_size(raw.modulus.as_bytes())?;
-    RsaPrivateKey::from_pkcs1_der(der)
-        .map(Private::Rsa)
-        .map_err(|_| KeyError::Malformed)
-}
-
-/// The label of a PEM block and what it holds.
-type KeyBlock = (String, Zeroizing<Vec<u8>>);
-
-/// The first private-key block of a PEM file, past the parameters that `openssl ecparam` writes
-/// before it; `None` where the file is not PEM.
-fn key_block(bytes: &[u8]) -> Result<Option<KeyBlock>, KeyError> {
-    const BEGIN: &str = "-----BEGIN ";
-    let Ok(text) = core::str::from_utf8(bytes) else {
-        return Ok(None);
-    };
-    let mut rest = text;
-    let mut seen = false;
-    while let Some(at) = rest.find(BEGIN) {
-        seen = true;
-        rest = &rest[at..];
-        let label = rest[BEGIN.len()..]
-            .split("-----")
-            .next()
-            .unwrap_or_default();
-        if label.ends_with("PRIVATE KEY") {
-            let end = format!("-----END {label}-----");
-            let length = rest.find(&end).ok_or(KeyError::Malformed)? + end.len();
-            let (label, der) =
-                pem::decode_vec(&rest.as_bytes()[..length]).map_err(|_| KeyError::Malformed)?;
-            return Ok(Some((label.to_owned(), Zeroizing::new(der))));
-        }
-        rest = &rest[BEGIN.len()..];
-    }
-    if seen {
-        Err(KeyError::Malformed)
-    } else {
-        Ok(None)
-    }
+    PrivateKey::generate_rsa(bits)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::backend::rust_crypto;
+    use crate::key::KeyKind;
+
+    const TYPES: &[KeyType] = &[
+        KeyType::EcP256,
+        KeyType::EcP384,
+        KeyType::EcP521,
+        KeyType::Ed25519,
+        KeyType::Rsa2048,
+        #[cfg(feature = "ml-dsa")]
+        KeyType::MlDsa(crate::MlDsaParameterSet::MlDsa44),
+        #[cfg(feature = "ml-dsa")]
+        KeyType::MlDsa(crate::MlDsaParameterSet::MlDsa65),
+        #[cfg(feature = "ml-dsa")]
+        KeyType::MlDsa(crate::MlDsaParameterSet::MlDsa87),
+    ];
 
     fn algorithms(key: &SigningKey) -> Vec<SignatureAlgorithm> {
         use DigestAlgorithm::{Sha256, Sha384, Sha512};
@@ -376,67 +269,61 @@ mod tests {
                     SignatureAlgorithm::RsaPss(d),
                 ]
             })
+            .chain([key.algorithm()])
             .filter(|&a| key.with_algorithm(a).is_ok())
+            .collect::<HashSet<_>>()
+            .into_iter()
             .collect()
+    }
+
+    /// The key in pure Rust, whatever the features.
+    fn in_rust(public: &PublicKey) -> rust_crypto::VerifyingKey {
+        let info = spki::SubjectPublicKeyInfoRef::try_from(public.spki_der()).unwrap();
+        let octets = info.subject_public_key.as_bytes().unwrap();
+        rust_crypto::VerifyingKey::parse(public.kind(), octets).unwrap()
     }
 
     #[test]
     fn signs_and_verifies_with_every_algorithm_on_every_backend() {
-        for key_type in [KeyType::EcP256, KeyType::EcP384, KeyType::Rsa2048] {
+        for &key_type in TYPES {
             let key = SigningKey::generate(key_type).unwrap();
-            for algorithm in algorithms(&key) {
+            let algorithms = algorithms(&key);
+            let expected = match key_type {
+                KeyType::Rsa2048 => 6,
+                KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => 3,
+                _ => 1,
+            };
+            assert_eq!(algorithms.len(), expected);
+            for algorithm in algorithms {
                 let signer = key.with_algorithm(algorithm).unwrap();
-                let mut signature = signer.sign(b"message").unwrap();
                 let public = key.public_key();
-                assert_eq!(
-                    public.verify(algorithm, b"message", &signature),
-                    Ok(()),
-                    "{algorithm}"
-                );
-                assert!(rust_crypto::verify(
-                    public.kind(),
-                    algorithm,
-                    b"message",
-                    &signature
-                ));
-                assert_eq!(
-                    public.verify(algorithm, b"other", &signature),
-                    Err(SignatureError::Bad)
-                );
-                *signature.last_mut().unwrap() ^= 1;
-                assert_eq!(
-                    public.verify(algorithm, b"message", &signature),
-                    Err(SignatureError::Bad)
-                );
-                assert!(!rust_crypto::verify(
-                    public.kind(),
-                    algorithm,
-                    b"message",
-                    &signature
-                ));
-            }
-        }
-    }
-
-    /// Above all RSA's private-key operations (RUSTSEC-2023-0071).
-    #[cfg(feature = "aws-lc-rs")]
-    #[test]
-    fn aws_lc_signs_where_it_can() {
-        for key_type in [KeyType::EcP256, KeyType::EcP384, KeyType::Rsa2048] {
-            let key = SigningKey::generate(key_type).unwrap();
-            let native = key.native.as_ref().expect("AWS-LC takes the key");
-            for algorithm in algorithms(&key) {
-                let usual = algorithm == key.algorithm
-                    || !matches!(algorithm, SignatureAlgorithm::Ecdsa(_));
-                let signature = native.sign(algorithm, b"message");
-                assert_eq!(signature.is_some(), usual, "{key_type:?} {algorithm}");
+                let other_backend = in_rust(public);
+                let by_rust = key.held.private.sign(algorithm, b"message").unwrap();
+                for mut signature in [signer.sign(b"message").unwrap(), by_rust] {
+                    assert_eq!(
+                        public.verify(algorithm, b"message", &signature),
+                        Ok(()),
+                        "{algorithm}"
+                    );
+                    assert!(other_backend.verify(algorithm, b"message", &signature));
+                    assert_eq!(
+                        public.verify(algorithm, b"other", &signature),
+                        Err(SignatureError::Bad)
+                    );
+                    *signature.last_mut().unwrap() ^= 1;
+                    assert_eq!(
+                        public.verify(algorithm, b"message", &signature),
+                        Err(SignatureError::Bad)
+                    );
+                    assert!(!other_backend.verify(algorithm, b"message", &signature));
+                }
             }
         }
     }
 
     #[test]
     fn survives_pkcs8_and_hides_itself_from_debug() {
-        for key_type in [KeyType::EcP256, KeyType::EcP384, KeyType::Rsa2048] {
+        for &key_type in TYPES {
             let key = SigningKey::generate(key_type).unwrap();
             let pem = key.to_pkcs8_pem().unwrap();
             let again = SigningKey::from_pem_or_der(pem.as_bytes()).unwrap();
@@ -444,6 +331,38 @@ mod tests {
             let der = key.to_pkcs8_der().unwrap();
             assert!(SigningKey::from_pem_or_der(&der).is_ok());
             assert!(format!("{key:?}").ends_with("private part not shown)"));
+        }
+    }
+
+    #[test]
+    fn ed25519_in_version_2_is_read_if_its_public_key_fits() {
+        use pkcs8::EncodePrivateKey;
+        let seed = [7; 32];
+        let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+        let mut der = key.to_pkcs8_der().unwrap().as_bytes().to_vec();
+        assert!(SigningKey::from_pem_or_der(&der).is_ok());
+        *der.last_mut().unwrap() ^= 1;
+        assert_eq!(
+            SigningKey::from_pem_or_der(&der).err(),
+            Some(KeyError::Malformed)
+        );
+    }
+
+    #[test]
+    fn ed25519_keys_of_small_order_or_in_another_form_are_refused() {
+        let prefix = [
+            0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+        ];
+        let mut identity = [0; 32];
+        identity[0] = 1;
+        let mut unreduced = [0xff; 32];
+        (unreduced[0], unreduced[31]) = (0xf0, 0x7f);
+        for key in [[0; 32], identity, unreduced] {
+            let spki = [&prefix[..], &key[..]].concat();
+            assert_eq!(
+                PublicKey::from_spki_der(&spki).err(),
+                Some(KeyError::Malformed)
+            );
         }
     }
 
@@ -460,5 +379,34 @@ mod tests {
                 Some(KeyError::Malformed)
             );
         }
+    }
+
+    /// Above all RSA's private-key operations (RUSTSEC-2023-0071).
+    #[cfg(feature = "aws-lc-rs")]
+    #[test]
+    fn aws_lc_signs_where_it_can() {
+        for &key_type in TYPES {
+            let key = SigningKey::generate(key_type).unwrap();
+            for algorithm in algorithms(&key) {
+                let usual = algorithm == key.algorithm
+                    || !matches!(algorithm, SignatureAlgorithm::Ecdsa(_));
+                let signer = key.with_algorithm(algorithm).unwrap();
+                let signature = signer.sign_with_aws_lc(b"message");
+                assert_eq!(signature.is_some(), usual, "{key_type:?} {algorithm}");
+            }
+        }
+    }
+
+    #[test]
+    fn strength_of_the_digest_follows_the_curve() {
+        assert_eq!(
+            KeyKind::P521.usual_algorithm(),
+            SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha512)
+        );
+        let key = SigningKey::generate(KeyType::EcP256).unwrap();
+        assert_eq!(
+            key.with_digest(DigestAlgorithm::Sha384).algorithm(),
+            SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha384)
+        );
     }
 }

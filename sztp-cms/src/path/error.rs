@@ -2,7 +2,7 @@
 
 use der::asn1::ObjectIdentifier;
 
-use crate::{Rule, UnixTime};
+use crate::{CrlError, RevocationReason, Rule, UnixTime};
 
 /// Why a certificate is not trusted: the most telling failure of all paths tried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,8 +93,9 @@ pub enum PathError {
         /// Whose certificate.
         subject: String,
     },
-    /// A certificate requires an explicit policy; policies are not evaluated (RFC 5280 §4.2.1.11).
-    #[error("\"{subject}\" requires a certificate policy, and none is evaluated")]
+    /// A policy is required, by a certificate or by the caller, and the path is not valid for one
+    /// that is wanted (RFC 5280 §6.1.5 (g)).
+    #[error("no acceptable certificate policy is common to the path of \"{subject}\"")]
     PolicyRequired {
         /// Whose certificate.
         subject: String,
@@ -125,11 +126,42 @@ pub enum PathError {
         /// Whose certificate.
         subject: String,
     },
+    /// On the issuer's list of revoked certificates (RFC 5280 §6.3.3).
+    #[error("the certificate of \"{subject}\" was revoked at {date} ({reason})")]
+    Revoked {
+        /// Whose certificate.
+        subject: String,
+        /// Since when.
+        date: UnixTime,
+        /// Why.
+        reason: RevocationReason,
+    },
+    /// No list says that the certificate is not revoked, and one is required (RFC 5280 §6.3.3).
+    #[error("whether the certificate of \"{subject}\" is revoked is not known: {why}")]
+    RevocationUnknown {
+        /// Whose certificate.
+        subject: String,
+        /// Why the lists at hand do not tell.
+        #[source]
+        why: CrlError,
+    },
     /// The search was given up.
     #[error("no path found within {checks} signature checks")]
     BudgetExhausted {
         /// The limit.
         checks: usize,
+    },
+    /// The certificates have more names and constraints than are compared.
+    #[error("more than {limit} comparisons of names")]
+    TooManyNames {
+        /// The limit.
+        limit: usize,
+    },
+    /// The certificates have more policies and mappings than are processed.
+    #[error("more than {limit} certificate policies")]
+    TooManyPolicies {
+        /// The limit.
+        limit: usize,
     },
 }
 
@@ -154,13 +186,19 @@ impl PathError {
             Self::KeyUsage { .. } => "path.key-usage",
             Self::NotYetValid { .. } => "path.not-yet-valid",
             Self::Expired { .. } => "path.expired",
+            Self::Revoked { .. } => "path.revoked",
+            Self::RevocationUnknown { .. } => "path.revocation-unknown",
             Self::BudgetExhausted { .. } => "path.budget-exhausted",
+            Self::TooManyNames { .. } => "path.too-many-names",
+            Self::TooManyPolicies { .. } => "path.too-many-policies",
         }
     }
 
     /// The clause that was broken.
     pub fn rule(&self) -> Rule {
         let (section, topic) = match self {
+            Self::RevocationUnknown { why, .. } => return why.rule(),
+            Self::Revoked { .. } => ("6.3.3", "revocation"),
             Self::NoTrustAnchor => ("6.1.1", "trust anchor"),
             Self::UnknownIssuer { .. } => ("6.1.3", "issuer name"),
             Self::BadSignature { .. } => ("6.1.3", "signature"),
@@ -170,12 +208,15 @@ impl PathError {
             Self::SignatureAlgorithmMismatch { .. } => ("4.1.1.2", "signatureAlgorithm"),
             Self::IssuerNotCa { .. } => ("6.1.4", "basicConstraints"),
             Self::IssuerKeyUsage { .. } => ("6.1.4", "keyUsage"),
-            Self::TooLong { .. } | Self::BudgetExhausted { .. } => ("6", "path building"),
+            Self::TooLong { .. }
+            | Self::BudgetExhausted { .. }
+            | Self::TooManyNames { .. }
+            | Self::TooManyPolicies { .. } => ("6", "path building"),
             Self::PathLengthExceeded { .. } => ("6.1.4", "pathLenConstraint"),
             Self::NameConstraint { .. } => ("6.1.3", "nameConstraints"),
             Self::UnknownCriticalExtension { .. } => ("6.1.4", "critical extensions"),
             Self::MalformedExtension { .. } => ("4.2", "extensions"),
-            Self::PolicyRequired { .. } => ("4.2.1.11", "policyConstraints"),
+            Self::PolicyRequired { .. } => ("6.1.5", "certificate policies"),
             Self::KeyUsage { .. } => ("4.2.1.3", "keyUsage"),
             Self::NotYetValid { .. } | Self::Expired { .. } => ("6.1.3", "validity"),
         };
@@ -195,13 +236,24 @@ impl PathError {
             Self::IssuerKeyUsage { .. } => 7,
             Self::NotYetValid { .. } => 8,
             Self::Expired { .. } => 9,
-            Self::MalformedExtension { .. }
-            | Self::UnknownCriticalExtension { .. }
-            | Self::PolicyRequired { .. } => 10,
+            Self::MalformedExtension { .. } | Self::UnknownCriticalExtension { .. } => 10,
             Self::PathLengthExceeded { .. } => 11,
-            Self::NameConstraint { .. } => 12,
-            Self::KeyUsage { .. } => 13,
-            Self::BudgetExhausted { .. } => 14,
+            Self::KeyUsage { .. } => 12,
+            Self::NameConstraint { .. } => 13,
+            Self::PolicyRequired { .. } => 14,
+            Self::RevocationUnknown { .. } => 15,
+            Self::BudgetExhausted { .. }
+            | Self::TooManyNames { .. }
+            | Self::TooManyPolicies { .. } => 16,
+            Self::Revoked { .. } => 17,
         }
+    }
+
+    /// Whether the validation was given up, so that trying on is no use.
+    pub(super) fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::BudgetExhausted { .. } | Self::TooManyNames { .. } | Self::TooManyPolicies { .. }
+        )
     }
 }

@@ -1,4 +1,6 @@
-//! Making SignedData (RFC 5652 §5): signed with attributes, or only certificates.
+//! Making SignedData (RFC 5652 §5): signed by one or several, or only certificates.
+
+use std::borrow::Cow;
 
 use der::DateTime;
 use der::asn1::{GeneralizedTime, ObjectIdentifier, UtcTime};
@@ -7,7 +9,7 @@ use crate::ber::{self, encode, encode_set_of};
 use crate::certificate::sequence_body;
 use crate::content_info::{encode_der, encode_oid, wrap};
 use crate::error::malformed;
-use crate::{Certificate, CmsError, Signer, UnixTime, oids};
+use crate::{Certificate, CmsError, DigestAlgorithm, Signer, UnixTime, oids};
 
 /// How the signer's certificate is named in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,14 +21,29 @@ pub enum SignerId {
     SubjectKeyId,
 }
 
-/// Builds a message with one signer; always DER, always with signed attributes.
+/// Builds a signed message; always DER.
+///
+/// ```
+/// use sztp_cms::{CertificateBuilder, KeyType, SignedDataBuilder, SigningKey, oids};
+///
+/// let key = SigningKey::generate(KeyType::Ed25519)?;
+/// let certificate = CertificateBuilder::new("CN=owner").self_signed(&key)?;
+/// let message = SignedDataBuilder::new(oids::SZTP_CONVEYED_INFO_JSON, *b"{}")
+///     .certificates([certificate.clone()])
+///     .sign(&key, &certificate)?;
+/// assert_eq!(message[0], 0x30);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct SignedDataBuilder {
     content_type: ObjectIdentifier,
     content: Vec<u8>,
     certificates: Vec<Certificate>,
+    crls: Vec<Vec<u8>>,
     signer_id: SignerId,
     signing_time: Option<UnixTime>,
+    attributes: bool,
+    detached: bool,
 }
 
 impl SignedDataBuilder {
@@ -36,19 +53,29 @@ impl SignedDataBuilder {
             content_type,
             content: content.into(),
             certificates: Vec::new(),
+            crls: Vec::new(),
             signer_id: SignerId::default(),
             signing_time: None,
+            attributes: true,
+            detached: false,
         }
     }
 
-    /// Adds certificates that help to verify; the signer's own is not added by itself.
+    /// Adds certificates that help to verify; the signers' own are not added by themselves.
     #[must_use]
     pub fn certificates(mut self, certificates: impl IntoIterator<Item = Certificate>) -> Self {
         self.certificates.extend(certificates);
         self
     }
 
-    /// How to name the signer.
+    /// Adds revocation lists (DER).
+    #[must_use]
+    pub fn crls(mut self, crls: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        self.crls.extend(crls);
+        self
+    }
+
+    /// How to name the signers.
     #[must_use]
     pub fn signer_id(mut self, signer_id: SignerId) -> Self {
         self.signer_id = signer_id;
@@ -62,68 +89,119 @@ impl SignedDataBuilder {
         self
     }
 
+    /// Signs the content itself rather than attributes with its digest. Only id-data may be signed
+    /// so (RFC 5652 §5.3).
+    #[must_use]
+    pub fn without_signed_attributes(mut self) -> Self {
+        self.attributes = false;
+        self
+    }
+
+    /// Leaves the content out of the message (RFC 5652 §5.2, external signatures): see
+    /// [`SignedData::verify_detached`](crate::SignedData::verify_detached).
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        self.detached = true;
+        self
+    }
+
     /// Signs as the holder of `certificate`.
     pub fn sign(
         &self,
         signer: &dyn Signer,
         certificate: &Certificate,
     ) -> Result<Vec<u8>, CmsError> {
-        if certificate.spki_der() != signer.spki_der() {
-            return Err(CmsError::KeyMismatch);
+        self.sign_all(&[(signer, certificate)])
+    }
+
+    /// Signs as several, each with its own algorithm and digest.
+    pub fn sign_all(&self, signers: &[(&dyn Signer, &Certificate)]) -> Result<Vec<u8>, CmsError> {
+        let passes_for_attributes = self.content.first() == Some(&ber::SET);
+        if !self.attributes && (self.content_type != oids::ID_DATA || passes_for_attributes) {
+            return Err(CmsError::MissingSignedAttributes);
         }
-        let algorithm = signer.algorithm();
-        let digest = encode_der(&algorithm.digest().identifier())?;
-        let mut attributes = vec![
-            attribute(oids::CONTENT_TYPE, &encode_oid(self.content_type)),
-            attribute(
-                oids::MESSAGE_DIGEST,
-                &encode(
-                    ber::OCTET_STRING,
-                    &[&algorithm.digest().digest(&self.content)],
-                ),
-            ),
-        ];
-        if let Some(time) = self.signing_time {
-            attributes.push(attribute(oids::SIGNING_TIME, &encode_time(time)?));
+        if signers.is_empty() {
+            return Err(CmsError::NoSigner);
         }
-        let signed = encode_set_of(ber::SET, attributes);
-        let signature = signer.sign(&signed).map_err(CmsError::Signing)?;
-        let mut implicit = signed;
-        implicit[0] = ber::CONTEXT_0;
-        let (version, identifier) = self.identifier(certificate)?;
-        let algorithm = algorithm
-            .identifier()
-            .map_err(|_| malformed("signatureAlgorithm"))?;
-        let signer_info = encode(
-            ber::SEQUENCE,
-            &[
-                &encode(ber::INTEGER, &[&[version]]),
-                &identifier,
-                &digest,
-                &implicit,
-                &encode_der(&algorithm)?,
-                &encode(ber::OCTET_STRING, &[&signature]),
-            ],
-        );
-        let content = encode(
-            ber::CONTEXT_0,
-            &[&encode(ber::OCTET_STRING, &[&self.content])],
-        );
-        let encapsulated = encode(ber::SEQUENCE, &[&encode_oid(self.content_type), &content]);
-        // RFC 5652 §5.1: version 1 needs plain data and a signer named by issuer and serial.
-        let plain = self.content_type == oids::ID_DATA && version == 1;
-        let certificates = certificate_set(&self.certificates);
+        let mut digests: Vec<Vec<u8>> = Vec::new();
+        let mut infos = Vec::with_capacity(signers.len());
+        for (signer, certificate) in signers {
+            let digest = encode_der(&signer.algorithm().digest().identifier())?;
+            infos.push(self.signer_info(*signer, certificate, &digest)?);
+            if !digests.contains(&digest) {
+                digests.push(digest);
+            }
+        }
+        let content = if self.detached {
+            Vec::new()
+        } else {
+            let octets = encode(ber::OCTET_STRING, &[&self.content]);
+            encode(ber::CONTEXT_0, &[&octets])
+        };
+        // RFC 5652 §5.1: version 1 needs plain data and signers named by issuer and serial.
+        let plain =
+            self.content_type == oids::ID_DATA && self.signer_id == SignerId::IssuerAndSerial;
         let signed_data = encode(
             ber::SEQUENCE,
             &[
                 &encode(ber::INTEGER, &[&[if plain { 1 } else { 3 }]]),
-                &encode(ber::SET, &[&digest]),
-                &encapsulated,
-                &certificates,
-                &encode(ber::SET, &[&signer_info]),
+                &encode_set_of(ber::SET, digests),
+                &encode(ber::SEQUENCE, &[&encode_oid(self.content_type), &content]),
+                &certificate_set(&self.certificates),
+                &crl_set(&self.crls)?,
+                &encode_set_of(ber::SET, infos),
             ],
         );
         Ok(wrap(oids::ID_SIGNED_DATA, &signed_data))
+    }
+
+    fn signer_info(
+        &self,
+        signer: &dyn Signer,
+        certificate: &Certificate,
+        digest: &[u8],
+    ) -> Result<Vec<u8>, CmsError> {
+        if certificate.spki_der() != signer.spki_der() {
+            return Err(CmsError::KeyMismatch);
+        }
+        let algorithm = signer.algorithm();
+        let (signed, attributes) = if self.attributes {
+            let attributes = self.attributes(algorithm.digest())?;
+            let mut implicit = attributes.clone();
+            implicit[0] = ber::CONTEXT_0;
+            (Cow::Owned(attributes), implicit)
+        } else {
+            (Cow::Borrowed(&self.content), Vec::new())
+        };
+        let signature = signer.sign(&signed).map_err(CmsError::Signing)?;
+        let (version, identifier) = self.identifier(certificate)?;
+        let algorithm = algorithm
+            .identifier()
+            .map_err(|_| malformed("signatureAlgorithm"))?;
+        Ok(encode(
+            ber::SEQUENCE,
+            &[
+                &encode(ber::INTEGER, &[&[version]]),
+                &identifier,
+                digest,
+                &attributes,
+                &encode_der(&algorithm)?,
+                &encode(ber::OCTET_STRING, &[&signature]),
+            ],
+        ))
+    }
+
+    /// The signed attributes as a SET OF, which is the form that is signed (RFC 5652 §5.4).
+    fn attributes(&self, digest: DigestAlgorithm) -> Result<Vec<u8>, CmsError> {
+        let digest = encode(ber::OCTET_STRING, &[&digest.digest(&self.content)]);
+        let mut attributes = vec![
+            attribute(oids::CONTENT_TYPE, &encode_oid(self.content_type)),
+            attribute(oids::MESSAGE_DIGEST, &digest),
+        ];
+        if let Some(time) = self.signing_time {
+            attributes.push(attribute(oids::SIGNING_TIME, &encode_time(time)?));
+        }
+        Ok(encode_set_of(ber::SET, attributes))
     }
 
     /// The SignerInfo's version and signer identifier (RFC 5652 §5.3).
@@ -146,23 +224,32 @@ impl SignedDataBuilder {
 
 /// A message that only carries certificates and revocation lists (DER), each once.
 pub fn certs_only(certificates: &[Certificate], crls: &[Vec<u8>]) -> Result<Vec<u8>, CmsError> {
-    let mut fields = vec![
-        encode(ber::INTEGER, &[&[1]]),
-        encode(ber::SET, &[]),
-        encode(ber::SEQUENCE, &[&encode_oid(oids::ID_DATA)]),
-        certificate_set(certificates),
-    ];
-    if !crls.is_empty() {
-        for list in crls {
-            sequence_body(list).map_err(|_| malformed("crls"))?;
-        }
-        let mut crls = crls.to_vec();
-        crls.dedup();
-        fields.push(encode_set_of(ber::CONTEXT_1, crls));
+    let signed_data = encode(
+        ber::SEQUENCE,
+        &[
+            &encode(ber::INTEGER, &[&[1]]),
+            &encode(ber::SET, &[]),
+            &encode(ber::SEQUENCE, &[&encode_oid(oids::ID_DATA)]),
+            &certificate_set(certificates),
+            &crl_set(crls)?,
+            &encode(ber::SET, &[]),
+        ],
+    );
+    Ok(wrap(oids::ID_SIGNED_DATA, &signed_data))
+}
+
+/// The revocation lists, each once, in DER's order; nothing if there are none.
+fn crl_set(crls: &[Vec<u8>]) -> Result<Vec<u8>, CmsError> {
+    if crls.is_empty() {
+        return Ok(Vec::new());
     }
-    fields.push(encode(ber::SET, &[]));
-    let parts: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
-    Ok(wrap(oids::ID_SIGNED_DATA, &encode(ber::SEQUENCE, &parts)))
+    for list in crls {
+        sequence_body(list).map_err(|_| malformed("crls"))?;
+    }
+    let mut crls = crls.to_vec();
+    crls.sort_unstable();
+    crls.dedup();
+    Ok(encode_set_of(ber::CONTEXT_1, crls))
 }
 
 /// The certificates, each once, in DER's order.

@@ -1,5 +1,7 @@
 //! One signer's part of SignedData (RFC 5652 §5.3).
 
+use std::cell::OnceCell;
+
 use der::Decode;
 use der::asn1::ObjectIdentifier;
 use spki::AlgorithmIdentifierOwned;
@@ -116,15 +118,14 @@ impl SignerInfo {
     pub(super) fn signed_octets<'a>(
         &'a self,
         content_type: ObjectIdentifier,
-        content: &'a [u8],
+        content: &'a Digested<'_>,
     ) -> Result<&'a [u8], CmsError> {
-        let digest = self.digest_algorithm()?;
         let Some(attributes) = &self.signed_attributes else {
             // A SET could be another message's signed attributes passed off as content.
-            if content_type != oids::ID_DATA || content.first() == Some(&ber::SET) {
+            if content_type != oids::ID_DATA || content.octets.first() == Some(&ber::SET) {
                 return Err(CmsError::MissingSignedAttributes);
             }
-            return Ok(content);
+            return Ok(content.octets);
         };
         let found = Attributes::read(attributes)?;
         if found.content_type != content_type {
@@ -133,46 +134,72 @@ impl SignerInfo {
                 content: content_type,
             });
         }
-        if found.message_digest != digest.digest(content) {
+        if found.message_digest != content.digest(self.digest_algorithm()?) {
             return Err(CmsError::DigestMismatch);
         }
         Ok(attributes)
     }
 
-    /// Checks the signature; notes the leniency that was needed.
+    /// The algorithm of the signature, and whether it took leniency to know it.
+    pub(super) fn algorithm(
+        &self,
+        leniency: Leniency,
+    ) -> Result<(SignatureAlgorithm, bool), CmsError> {
+        if self.signed_attributes.is_none()
+            && let Some(algorithm) = SignatureAlgorithm::ignores_digest(&self.algorithm)
+        {
+            return Ok((algorithm, false));
+        }
+        let digest = self.digest_algorithm()?;
+        if self.algorithm.oid == EC_PUBLIC_KEY && leniency.ec_public_key_as_signature_algorithm {
+            return Ok((SignatureAlgorithm::Ecdsa(digest), true));
+        }
+        SignatureAlgorithm::from_cms_identifier(&self.algorithm, digest)
+            .map(|algorithm| (algorithm, false))
+            .map_err(refused)
+    }
+
+    /// Checks the signature over the octets that are signed.
     pub(super) fn check(
         &self,
         certificate: &Certificate,
+        algorithm: SignatureAlgorithm,
         octets: &[u8],
-        leniency: Leniency,
-        notes: &mut Vec<String>,
     ) -> Result<(), CmsError> {
-        let digest = self.digest_algorithm()?;
-        let lenient =
-            self.algorithm.oid == EC_PUBLIC_KEY && leniency.ec_public_key_as_signature_algorithm;
-        let algorithm = if lenient {
-            SignatureAlgorithm::Ecdsa(digest)
-        } else {
-            SignatureAlgorithm::from_cms_identifier(&self.algorithm, digest).map_err(refused)?
-        };
         let key = certificate.public_key().map_err(CmsError::SignerKey)?;
         key.verify(algorithm, octets, &self.signature)
             .map_err(|error| match error {
                 SignatureError::Bad => CmsError::BadSignature,
                 other => CmsError::UnsupportedAlgorithm(other),
-            })?;
-        if lenient {
-            notes.push(
-                "signatureAlgorithm is id-ecPublicKey, which names a key and no signature \
-                 algorithm (RFC 5754 §3.3); taken for ECDSA"
-                    .to_owned(),
-            );
-        }
-        Ok(())
+            })
     }
 
     fn digest_algorithm(&self) -> Result<DigestAlgorithm, CmsError> {
         DigestAlgorithm::from_identifier(&self.digest).map_err(refused)
+    }
+}
+
+/// The content and its digests, each made once however many have signed it.
+pub(super) struct Digested<'a> {
+    octets: &'a [u8],
+    made: [OnceCell<Vec<u8>>; 3],
+}
+
+impl<'a> Digested<'a> {
+    pub(super) fn new(octets: &'a [u8]) -> Self {
+        Self {
+            octets,
+            made: Default::default(),
+        }
+    }
+
+    fn digest(&self, algorithm: DigestAlgorithm) -> &[u8] {
+        let slot = match algorithm {
+            DigestAlgorithm::Sha256 => 0,
+            DigestAlgorithm::Sha384 => 1,
+            DigestAlgorithm::Sha512 => 2,
+        };
+        self.made[slot].get_or_init(|| algorithm.digest(self.octets))
     }
 }
 

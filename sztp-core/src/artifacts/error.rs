@@ -31,11 +31,15 @@ pub enum ArtifactError {
     /// The owner certificate is not the owner's whom the voucher names.
     #[error("the owner certificate does not lead to the voucher's pinned-domain-cert: {0}")]
     NotUnderPinnedDomainCert(#[source] PathError),
-    /// The voucher wants revocation checked and nothing says that the certificate is not revoked.
+    /// The voucher wants revocation checked, and no current revocation list beside the owner
+    /// certificate says that it and its chain are not revoked.
     #[error(
         "the voucher demands a revocation check of the owner certificate, and none is possible"
     )]
     RevocationUnknown,
+    /// The owner certificate, or one of its chain, is on a revocation list.
+    #[error("the owner certificate is not valid any more: {0}")]
+    Revoked(#[source] PathError),
     /// The ownership voucher.
     #[error("ownership voucher: {0}")]
     Voucher(#[from] VoucherError),
@@ -48,8 +52,10 @@ pub enum ArtifactError {
     /// Onboarding information that nobody vouches for.
     #[error("unsigned onboarding information from an unauthenticated source")]
     UntrustedOnboarding,
-    /// Encrypted artifacts are not read.
-    #[error("encrypted artifacts are not supported")]
+    /// An artifact is encrypted, and no key was given to [`BootstrappingData::decrypt`].
+    ///
+    /// [`BootstrappingData::decrypt`]: super::BootstrappingData::decrypt
+    #[error("the artifact is encrypted and there is no key to decrypt it with")]
     Encrypted,
 }
 
@@ -64,6 +70,7 @@ impl ArtifactError {
             Self::NotEndEntity => "owner-certificate.not-end-entity",
             Self::NotUnderPinnedDomainCert(_) => "owner-certificate.not-under-pinned-domain-cert",
             Self::RevocationUnknown => "owner-certificate.revocation-unknown",
+            Self::Revoked(_) => "owner-certificate.revoked",
             Self::Voucher(inner) => inner.code(),
             Self::VoucherAbsent => "artifacts.voucher-absent",
             Self::OwnerCertificateAbsent => "artifacts.owner-certificate-absent",
@@ -81,7 +88,9 @@ impl ArtifactError {
             Self::OwnerCertificateMissing
             | Self::NotEndEntity
             | Self::NotUnderPinnedDomainCert(_) => Rule::new(8572, "5.4", "owner certificate"),
-            Self::RevocationUnknown => Rule::new(8366, "5.3", "domain-cert-revocation-checks"),
+            Self::RevocationUnknown | Self::Revoked(_) => {
+                Rule::new(8366, "5.3", "domain-cert-revocation-checks")
+            }
             Self::Voucher(inner) => inner.rule(),
             Self::VoucherAbsent | Self::OwnerCertificateAbsent => {
                 Rule::new(8572, "5.4", "signed data")

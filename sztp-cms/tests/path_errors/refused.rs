@@ -368,22 +368,15 @@ fn budget_exhausted() {
     assert_eq!(refused, Err(PathError::BudgetExhausted { checks: 3 }));
 }
 
-/// Thousands of attributes or extensions would be compared each with each.
+/// Finding an extension that is there twice takes the square of their number.
 #[test]
-fn names_and_extensions_without_end_are_not_read() {
+fn extensions_without_end_are_not_read() {
     let read = |builder: sztp_cms::CertificateBuilder| match builder.self_signed(&key()) {
         Ok(_) => Ok(()),
         Err(IssueError::Certificate(error)) => Err(error),
         Err(other) => panic!("{other}"),
     };
-    let subject = |attributes: usize| {
-        let list: Vec<String> = (0..attributes).map(|n| format!("CN={n}")).collect();
-        sztp_cms::CertificateBuilder::new(list.join("+"))
-    };
     let malformed = |what| Err(CertificateError::Malformed { what });
-    assert_eq!(read(subject(64)), Ok(()));
-    assert_eq!(read(subject(65)), malformed("issuer"));
-    assert_eq!(read(subject(2000)), malformed("issuer"));
     let extensions = |count: usize| {
         (0..count).fold(named("x"), |builder, n| {
             builder.extension(oid(&format!("1.3.6.1.4.1.99999.{n}")), false, vec![5, 0])
