@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use sztp_cms::Certificate;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -54,7 +54,15 @@ impl Listener {
         limits: &ServerLimits,
     ) -> Result<Self, ServerError> {
         let bound = async {
-            let socket = TcpListener::bind(address).await?;
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4(),
+                SocketAddr::V6(_) => TcpSocket::new_v6(),
+            }?;
+            // A server that starts again takes its port over, as TcpListener::bind has it too.
+            #[cfg(unix)]
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let socket = socket.listen(BACKLOG)?;
             let address = socket.local_addr()?;
             Ok(Self {
                 socket,
@@ -192,6 +200,11 @@ fn read_certificates(shown: &[rustls::pki_types::CertificateDer<'_>]) -> Vec<Cer
         _ => Vec::new(),
     }
 }
+
+/// Connections that the system keeps until they are accepted, as far as it allows
+/// (net.core.somaxconn). A device that finds no place there knocks again only after a second, then
+/// two, then four: after a power cut all of them come at once.
+const BACKLOG: u32 = 4096;
 
 /// Octets of a request's header.
 const MAX_BUFFER: usize = 64 * 1024;
