@@ -91,13 +91,13 @@ impl JwsVoucher {
     /// One signature that holds is enough. [`VoucherContext::leniency`], which is about CMS, has no
     /// effect.
     pub fn verify(&self, context: &VoucherContext<'_>) -> Result<VerifiedVoucher, VoucherError> {
-        self.verify_seen(context, &mut |_, _| {})
+        self.verify_seen(context, &mut |_, _| {}, &mut Vec::new())
     }
 
     /// Verifies as [`Self::verify`] does, and says what came of each check.
     pub fn examine(&self, context: &VoucherContext<'_>) -> VoucherReport {
-        VoucherReport::record(&self.voucher, &self.notes, |seen| {
-            self.verify_seen(context, seen)
+        VoucherReport::record(&self.voucher, |seen, notes| {
+            self.verify_seen(context, seen, notes)
         })
     }
 
@@ -117,13 +117,14 @@ impl JwsVoucher {
         &self,
         context: &VoucherContext<'_>,
         seen: &mut dyn FnMut(Check, Outcome),
+        notes: &mut Vec<String>,
     ) -> Result<VerifiedVoucher, VoucherError> {
         let read = Read {
             voucher: &self.voucher,
             profile: self.profile,
             notes: &self.notes,
         };
-        read.verify(context, seen, || self.verify_signatures(context))
+        read.verify(context, seen, notes, || self.verify_signatures(context))
     }
 
     /// The first signature that holds; else the failure that came furthest.

@@ -168,21 +168,21 @@ impl VoucherReport {
     /// Writes down the checks that `verify` tells of.
     pub(crate) fn record(
         voucher: &Voucher,
-        read_notes: &[String],
-        verify: impl FnOnce(&mut dyn FnMut(Check, Outcome)) -> Result<VerifiedVoucher, VoucherError>,
+        verify: impl FnOnce(
+            &mut dyn FnMut(Check, Outcome),
+            &mut Vec<String>,
+        ) -> Result<VerifiedVoucher, VoucherError>,
     ) -> Self {
         let mut checks = vec![
             (Check::Structure, Outcome::Passed),
             (Check::Content, Outcome::Passed),
         ];
-        let verified = verify(&mut |check, outcome| checks.push((check, outcome)));
-        let notes = match &verified {
-            Ok(verified) => verified.notes(),
-            Err(_) => read_notes,
-        };
+        let mut notes = Vec::new();
+        let mut seen = |check, outcome| checks.push((check, outcome));
+        let verified = verify(&mut seen, &mut notes);
         Self {
             voucher: Some(voucher.clone()),
-            notes: notes.to_vec(),
+            notes,
             ..Self::complete(checks, verified)
         }
     }
@@ -221,8 +221,8 @@ impl VoucherReport {
 impl SignedVoucher {
     /// Verifies as [`Self::verify`] does, and says what came of each check.
     pub fn examine(&self, context: &VoucherContext<'_>) -> VoucherReport {
-        VoucherReport::record(self.unverified(), self.notes(), |seen| {
-            self.verify_seen(context, seen)
+        VoucherReport::record(self.unverified(), |seen, notes| {
+            self.verify_seen(context, seen, notes)
         })
     }
 }

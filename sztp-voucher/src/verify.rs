@@ -113,21 +113,22 @@ impl SignedVoucher {
     /// nonce, pinned-domain-cert. Without a clock, dates are not looked at (RFC 8572 §9.1). To
     /// have each check explained, see [`Self::examine`].
     pub fn verify(&self, context: &VoucherContext<'_>) -> Result<VerifiedVoucher, VoucherError> {
-        self.verify_seen(context, &mut |_, _| {})
+        self.verify_seen(context, &mut |_, _| {}, &mut Vec::new())
     }
 
-    /// [`Self::verify`], telling `seen` of each check made.
+    /// [`Self::verify`], telling `seen` of each check made and `notes` of each deviation.
     pub(crate) fn verify_seen(
         &self,
         context: &VoucherContext<'_>,
         seen: &mut dyn FnMut(Check, Outcome),
+        notes: &mut Vec<String>,
     ) -> Result<VerifiedVoucher, VoucherError> {
         let read = Read {
             voucher: self.unverified(),
             profile: self.profile(),
             notes: self.notes(),
         };
-        read.verify(context, seen, || {
+        read.verify(context, seen, notes, || {
             let verified = self.cms().verify(&VerifyOptions {
                 intermediates: context.intermediates,
                 leniency: context.leniency,
@@ -149,14 +150,17 @@ pub(crate) struct Read<'a> {
 pub(crate) type Signed = (Vec<Certificate>, Vec<String>);
 
 impl Read<'_> {
-    /// Makes each check in order, the signature's by `signature`, and tells `seen` of it.
+    /// Makes each check in order, the signature's by `signature`, tells `seen` of it, and `notes`
+    /// of what was let pass.
     pub(crate) fn verify(
         &self,
         context: &VoucherContext<'_>,
         seen: &mut dyn FnMut(Check, Outcome),
+        notes: &mut Vec<String>,
         signature: impl FnOnce() -> Result<Signed, VoucherError>,
     ) -> Result<VerifiedVoucher, VoucherError> {
         let voucher = self.voucher;
+        notes.extend_from_slice(self.notes);
         let signed = signature();
         let (signature, signer) = match &signed {
             Ok(_) => (Ok(None), Ok(None)),
@@ -167,15 +171,14 @@ impl Read<'_> {
         note(seen, Check::Signature, signature)?;
         note(seen, Check::Signer, signer)?;
         let (signer_chain, signature_notes) = signed?;
-        let mut notes = self.notes.to_vec();
         notes.extend(signature_notes);
         note(seen, Check::CreatedOn, check_created_on(voucher, context))?;
-        let expiry = check_expires_on(voucher, context, &mut notes);
+        let expiry = check_expires_on(voucher, context, notes);
         note(seen, Check::ExpiresOn, expiry)?;
         note(seen, Check::Assertion, check_assertion(voucher, context))?;
         let serial_number = check_serial_number(voucher, context);
         note(seen, Check::SerialNumber, serial_number)?;
-        let issuer = self.check_idevid_issuer(context, &mut notes);
+        let issuer = self.check_idevid_issuer(context, notes);
         note(seen, Check::IdevidIssuer, issuer)?;
         let nonce = check_nonce(voucher.nonce.as_deref(), context.nonce);
         note(seen, Check::Nonce, nonce)?;
@@ -187,7 +190,7 @@ impl Read<'_> {
             voucher: voucher.clone(),
             pinned_domain_cert: pinned?,
             signer_chain,
-            notes,
+            notes: notes.clone(),
         })
     }
 

@@ -11,7 +11,13 @@ use sztp_cms::{
     Certificate, CmsError, Leniency, Limits, PathError, SignedData, TrustAnchors, UnixTime,
     VerifyOptions, WallClock, oids,
 };
-use sztp_voucher::{Assertion, Profile, SignedVoucher, VoucherContext, VoucherError};
+use sztp_voucher::request::{
+    AssertionBasis, Pin, PledgeContext, RegistrarContext, SignedVoucherRequest,
+    VerifiedPledgeRequest, VoucherRequestError, VoucherTerms,
+};
+use sztp_voucher::{
+    Assertion, Profile, SignedVoucher, VoucherContext, VoucherError, VoucherReport,
+};
 
 /// The folder of the vectors, or `None` after saying so.
 fn vectors() -> Option<PathBuf> {
@@ -307,5 +313,193 @@ fn id_ec_public_key_as_signature_algorithm() {
             .any(|note| note.contains("id-ecPublicKey")),
         "{:?}",
         verified.notes()
+    );
+}
+
+/// The files as they lie there, text and binary: the same voucher or request, and what was lenient.
+#[test]
+fn text_forms_of_the_same_messages() {
+    let Some(folder) = vectors() else { return };
+    let masa = TrustAnchors::new([certificate(&folder.join("rfc8995/masa.crt"))]);
+    let context = VoucherContext::new(&masa, at("2021-06-01T00:00:00Z"));
+    for (name, form, refused) in [
+        (
+            "rfc8995/voucher_00-D0-E5-F2-00-02.b64",
+            "base64 text",
+            VoucherError::Base64Text,
+        ),
+        (
+            "rfc8995/voucher_00-D0-E5-F2-00-02.pkcs",
+            "PEM text (CMS)",
+            VoucherError::Cms(CmsError::Pem),
+        ),
+    ] {
+        let text = read(&folder.join(name));
+        let report = VoucherReport::of(&text, Profile::Rfc8366bis, &context);
+        assert!(report.verdict().is_ok(), "{name}: {:?}", report.verdict());
+        for part in [form, "nonce is base64url"] {
+            let noted = report.notes().iter().any(|note| note.contains(part));
+            assert!(noted, "{name}: {:?}", report.notes());
+        }
+        let strict = VoucherReport::of(&text, Profile::Rfc8366, &context);
+        assert_eq!(strict.verdict().err(), Some(&refused));
+        let binary = parsed(&folder.join("rfc8995/voucher.der"));
+        assert_eq!(report.unverified(), Some(binary.unverified()));
+    }
+    for (text, binary) in [
+        ("rfc8995/vr_00-D0-E5-F2-00-02.b64", "rfc8995/vr.der"),
+        (
+            "rfc8995/parboiled_vr_00-D0-E5-F2-00-02.pkcs",
+            "rfc8995/parboiled_vr.der",
+        ),
+        (
+            "anima-voucher/vr_00-D0-E5-F2-00-02.b64",
+            "anima-voucher/vr_00-D0-E5-F2-00-02.pkcs",
+        ),
+    ] {
+        let request = |name: &str| {
+            SignedVoucherRequest::read(&read(&folder.join(name)), Profile::Rfc8366bis)
+                .unwrap_or_else(|error| panic!("{name}: {error}"))
+        };
+        assert_eq!(request(text).unverified(), request(binary).unverified());
+    }
+}
+
+/// The pledges' requests, by the devices' own certificates.
+#[test]
+fn requests_of_pledges() {
+    let Some(folder) = vectors() else { return };
+    for (name, anchor, clock, serial_number) in [
+        (
+            "rfc8995/vr.der",
+            "rfc8995/vendor.crt",
+            "2021-06-01T00:00:00Z",
+            "00-D0-E5-F2-00-02",
+        ),
+        (
+            "anima-voucher/vr_00-D0-E5-F2-00-02.pkcs",
+            "rfc8995/vendor.crt",
+            "2022-07-10T22:00:00Z",
+            "00-D0-E5-F2-00-02",
+        ),
+        (
+            "brski/09_vr_00-D0-E5-03-00-03.pkcs.der",
+            "brski/09_vr_00-D0-E5-03-00-03.pkcs.anchor0.pem",
+            "2019-08-21T00:00:00Z",
+            "00-D0-E5-03-00-03",
+        ),
+        (
+            "brski/14_vr_00-D0-E5-F2-00-02.pkcs.der",
+            "brski/14_vr_00-D0-E5-F2-00-02.pkcs.anchor0.pem",
+            "2022-07-30T00:00:00Z",
+            "00-D0-E5-F2-00-02",
+        ),
+    ] {
+        let verified = as_pledge(&folder.join(name), &folder.join(anchor), at(clock))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let request = verified.request();
+        assert_eq!(request.serial_number, serial_number, "{name}");
+        assert_eq!(request.assertion, Some(Assertion::Proximity), "{name}");
+        assert_eq!(request.nonce.as_ref().map(Vec::len), Some(16), "{name}");
+        let notes = verified.notes();
+        assert!(notes.iter().any(|note| note.starts_with("nonce")), "{name}");
+        let strict = SignedVoucherRequest::parse(&read(&folder.join(name)), Profile::Rfc8366);
+        assert_eq!(
+            strict.expect_err("refused").code(),
+            "yang.invalid-value",
+            "{name}"
+        );
+    }
+    // A nonce of six octets, where RFC 8366 §5.3 wants eight.
+    let short = SignedVoucherRequest::parse(
+        &read(&folder.join("brski/22_vr_JADA123456789.pkcs.der")),
+        Profile::Rfc8366bis,
+    );
+    assert_eq!(
+        short.expect_err("refused"),
+        VoucherRequestError::Voucher(VoucherError::NonceLength { length: 6 })
+    );
+    // To the letter in its content, if not in its signature.
+    let mranga = read(&folder.join("brski/18_mranga-1-vr.vrq.der"));
+    let request = SignedVoucherRequest::parse(&mranga, Profile::Rfc8366).expect("parses");
+    assert_eq!(request.unverified().serial_number, "50");
+    let signer = TrustAnchors::new([request.cms().certificates()[0].clone()]);
+    let context = PledgeContext::new(&signer, at("2020-05-05T00:00:00Z"));
+    assert_eq!(
+        request
+            .verify_as_pledge(&context)
+            .expect_err("refused")
+            .code(),
+        "cms.unsupported-algorithm"
+    );
+    let lenient = PledgeContext {
+        leniency: Leniency {
+            ec_public_key_as_signature_algorithm: true,
+        },
+        ..context
+    };
+    // The signature is let pass; that device asks for another's voucher.
+    assert_eq!(
+        request.verify_as_pledge(&lenient).map(|_| ()),
+        Err(VoucherRequestError::SerialNumberMismatch {
+            idevid: Some("5000".to_owned()),
+            request: "50".to_owned()
+        })
+    );
+}
+
+fn as_pledge(
+    message: &Path,
+    anchor: &Path,
+    clock: WallClock,
+) -> Result<VerifiedPledgeRequest, VoucherRequestError> {
+    let anchors = TrustAnchors::new([certificate(anchor)]);
+    SignedVoucherRequest::parse(&read(message), Profile::Rfc8366bis)?
+        .verify_as_pledge(&PledgeContext::new(&anchors, clock))
+}
+
+/// The registrar's request of RFC 8995 and the voucher that its MASA made for it.
+#[test]
+fn the_voucher_that_answers_the_request_of_rfc_8995() {
+    let Some(folder) = vectors() else { return };
+    let folder = folder.join("rfc8995");
+    let vendor = TrustAnchors::new([certificate(&folder.join("vendor.crt"))]);
+    let domain = TrustAnchors::new([certificate(&folder.join("ownerca_secp384r1.crt"))]);
+    let request =
+        SignedVoucherRequest::parse(&read(&folder.join("parboiled_vr.der")), Profile::Rfc8366bis)
+            .expect("parses");
+    let clock = at("2021-06-01T00:00:00Z");
+    let pledge = PledgeContext::new(&vendor, clock);
+    let context = RegistrarContext {
+        registrar_anchors: Some(&domain),
+        ..RegistrarContext::new(pledge)
+    };
+    let verified = request.verify_as_registrar(&context).expect("holds");
+    // Its authority is in the message, too.
+    let own_word = request.verify_as_registrar(&RegistrarContext::new(pledge));
+    assert_eq!(own_word.expect("holds").domain_ca(), verified.domain_ca());
+    let theirs = parsed(&folder.join("voucher.der")).unverified().clone();
+    let terms = VoucherTerms {
+        assertion: AssertionBasis::Nothing,
+        pin: Pin::Registrar,
+        name_idevid_issuer: false,
+        ..VoucherTerms::new(theirs.created_on)
+    };
+    assert_eq!(verified.grant(&terms), Ok(theirs));
+    // What the request proves is more than what that MASA made of it.
+    let evidence = VoucherTerms::new(terms.created_on);
+    let granted = verified.grant(&evidence).expect("granted");
+    assert_eq!(granted.assertion, Assertion::Proximity);
+    // Another vendor's MASA has no such device.
+    let other = RegistrarContext {
+        pledge: PledgeContext::new(&domain, clock),
+        ..context
+    };
+    assert_eq!(
+        request
+            .verify_as_registrar(&other)
+            .expect_err("refused")
+            .code(),
+        "voucher-request.prior"
     );
 }

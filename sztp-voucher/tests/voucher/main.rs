@@ -1,8 +1,11 @@
 //! Ownership vouchers from issuing to verifying: one module for each subject of RFC 8366.
 
+mod field;
+mod generator;
 mod lab;
 mod leaves;
 mod openssl;
+mod properties;
 mod renewal;
 mod requests;
 mod rules;
