@@ -1,7 +1,8 @@
 //! A vendor, an owner and a device to measure with, and the bare signatures to compare with.
 
 use sztp_cms::{
-    Certificate, CertificateBuilder, KeyType, Signer, SigningKey, TrustAnchors, UnixTime, WallClock,
+    Certificate, CertificateBuilder, KeyType, KeyUsage, Signer, SigningKey, TrustAnchors, UnixTime,
+    WallClock,
 };
 use sztp_core::artifacts::{BootstrappingData, owner_certificate_artifact, sign_artifact};
 use sztp_core::conveyed_info::{ConfigurationHandling, ConveyedInfo, OnboardingInformation};
@@ -11,13 +12,17 @@ use sztp_voucher::{Assertion, IssueOptions, Voucher, VoucherContext, issue};
 /// The device's serial number.
 pub const SERIAL_NUMBER: &str = "AX7-00042";
 
-const NOW: UnixTime = UnixTime::from_secs(1_772_439_300);
+/// The time of the device's clock.
+pub const NOW: UnixTime = UnixTime::from_secs(1_772_439_300);
 
 /// The kinds of keys that are measured, each for everybody in the scene.
-pub const KEY_TYPES: [(&str, KeyType); 3] = [
+pub const KEY_TYPES: [(&str, KeyType); 6] = [
     ("ecdsa-p256", KeyType::EcP256),
     ("ecdsa-p384", KeyType::EcP384),
+    ("ecdsa-p521", KeyType::EcP521),
+    ("ed25519", KeyType::Ed25519),
     ("rsa-2048", KeyType::Rsa2048),
+    ("rsa-4096", KeyType::Rsa4096),
 ];
 
 /// A vendor with its MASA, an owner, and what they made for one device.
@@ -25,6 +30,8 @@ pub const KEY_TYPES: [(&str, KeyType); 3] = [
 pub struct Scene {
     /// Where voucher signers lead to.
     pub anchors: TrustAnchors,
+    /// What the ownership voucher says.
+    pub terms: Voucher,
     /// The ownership voucher (CMS).
     pub voucher: Vec<u8>,
     /// The three artifacts.
@@ -53,6 +60,7 @@ impl Scene {
         let below =
             |name: &str, key: &SigningKey, issuer: &Certificate, issuer_key: &SigningKey| {
                 CertificateBuilder::new(name)
+                    .key_usage(KeyUsage::DIGITAL_SIGNATURE)
                     .issued_by(key.spki_der(), issuer, issuer_key)
                     .expect("a certificate")
             };
@@ -60,8 +68,10 @@ impl Scene {
         let masa = below("CN=MASA", masa_key, &root, root_key);
         let domain = authority("CN=pinned domain", domain_key);
         let owner = below("CN=owner", owner_key, &domain, domain_key);
-        let voucher = Voucher::new(SERIAL_NUMBER, Assertion::Verified, domain.as_der(), NOW);
-        let voucher = issue(&voucher, masa_key, &masa, &[], &IssueOptions::default());
+        let terms = Voucher::new(SERIAL_NUMBER, Assertion::Verified, domain.as_der(), NOW);
+        // The chain inside, as makers send it: with P-256 a message of 1.7 KiB.
+        let chain = std::slice::from_ref(&root);
+        let voucher = issue(&terms, masa_key, &masa, chain, &IssueOptions::default());
         let voucher = voucher.expect("a voucher");
         let info = ConveyedInfo::Onboarding(OnboardingInformation {
             configuration: Some(b"hostname edge-42\n".repeat(250)),
@@ -76,6 +86,7 @@ impl Scene {
         };
         Self {
             anchors: TrustAnchors::new([root]),
+            terms,
             voucher,
             data,
             info,
@@ -83,6 +94,23 @@ impl Scene {
             masa,
             keys,
         }
+    }
+
+    /// Signs the ownership voucher, as a MASA does for each device.
+    ///
+    /// # Panics
+    ///
+    /// Where the key cannot sign.
+    pub fn issue_voucher(&self) -> Vec<u8> {
+        let [_, masa_key, ..] = &self.keys;
+        let root: Vec<Certificate> = self.anchors.iter().cloned().collect();
+        let options = IssueOptions::default();
+        issue(&self.terms, masa_key, &self.masa, &root, &options).expect("a voucher")
+    }
+
+    /// The MASA, which signs vouchers: its key and certificate.
+    pub fn masa(&self) -> (&SigningKey, &Certificate) {
+        (&self.keys[1], &self.masa)
     }
 
     /// What the device knows.
@@ -177,6 +205,12 @@ impl BareSignature {
 mod tests {
     use super::*;
     use sztp_core::artifacts::{Authenticated, SourceTrust};
+
+    #[test]
+    fn the_voucher_is_as_large_as_the_figures_say() {
+        let size = Scene::new(KeyType::EcP256).voucher.len();
+        assert!((1500..1750).contains(&size), "{size}");
+    }
 
     /// What is measured is what succeeds.
     #[test]

@@ -1,0 +1,118 @@
+//! Vouchers side by side with others: decoded, verified and signed by this project, by the `cms`
+//! crate and by OpenSSL, and with nothing but the bare signatures.
+//!
+//! Prints tables in Markdown; docs/BENCHMARKS.md says how to read them. A word on the command line
+//! picks the races whose title has it.
+
+mod others;
+mod race;
+
+use std::hint::black_box;
+
+use others::{OpenSsl, decode_with_cms_crate, decode_with_openssl};
+use race::Race;
+use sztp_benches::{BareSignature, KEY_TYPES, Scene};
+use sztp_cms::{Limits, SignedData};
+use sztp_core::artifacts::SourceTrust;
+use sztp_voucher::yang::Encoding;
+use sztp_voucher::{Profile, SignedVoucher};
+
+fn main() {
+    // Cargo passes options of its own.
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let run = |race: Race<'_>| race.run_if_named(wanted.as_deref());
+    println!("sztp on {BACKEND}, {}", openssl::version::version());
+    for (name, key_type) in KEY_TYPES {
+        let scene = Scene::new(key_type);
+        let openssl = OpenSsl::new(&scene);
+        run(decode(name, &scene));
+        run(verify(name, &scene, &openssl));
+        run(sign(name, &scene, &openssl));
+        run(validate(name, &scene));
+        run(convey(name, &scene));
+    }
+}
+
+/// From octets to the parts of a SignedData.
+fn decode<'a>(name: &str, scene: &'a Scene) -> Race<'a> {
+    let message = scene.voucher.as_slice();
+    let mut race = Race::new(format!("decode {name}, {} octets", message.len()));
+    race.add("`cms` crate", move || {
+        decode_with_cms_crate(black_box(message))
+    });
+    race.add("sztp, certificates and all", move || {
+        SignedData::parse(black_box(message), &Limits::default()).expect("parses")
+    });
+    race.add("OpenSSL d2i", move || {
+        decode_with_openssl(black_box(message))
+    });
+    race
+}
+
+/// From octets to a voucher that holds: two signatures.
+fn verify<'a>(name: &str, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
+    let mut race = Race::new(format!("verify {name}"));
+    let signatures = scene.voucher_signatures();
+    race.add("bare signatures", move || {
+        signatures.iter().for_each(BareSignature::verify);
+    });
+    let context = scene.context();
+    race.add("sztp, decoding and all", move || {
+        SignedVoucher::parse(black_box(&scene.voucher), Profile::Rfc8366)
+            .and_then(|signed| signed.verify(&context))
+            .expect("verifies")
+    });
+    if openssl.verify(&scene.voucher).is_some() {
+        race.add("OpenSSL d2i and CMS_verify", move || {
+            openssl.verify(black_box(&scene.voucher))
+        });
+    }
+    race
+}
+
+/// From a voucher's leaves to a signed message.
+fn sign<'a>(name: &str, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
+    let mut race = Race::new(format!("sign {name}"));
+    race.add("bare signature", move || black_box(scene).sign_bare());
+    race.add("sztp, from the leaves on", move || {
+        black_box(scene).issue_voucher()
+    });
+    let content = scene.terms.encode(Encoding::Json);
+    if openssl.sign(&content).is_some() {
+        race.add("OpenSSL CMS_sign and i2d", move || {
+            openssl.sign(black_box(&content))
+        });
+    }
+    race
+}
+
+/// From the three artifacts to conveyed information that may be acted on: four signatures.
+fn validate<'a>(name: &str, scene: &'a Scene) -> Race<'a> {
+    let mut race = Race::new(format!("artifacts {name}"));
+    let signatures = scene.artifact_signatures();
+    race.add("bare signatures", move || {
+        signatures.iter().for_each(BareSignature::verify);
+    });
+    let context = scene.context();
+    race.add("sztp", move || {
+        let source = SourceTrust::Unauthenticated;
+        black_box(&scene.data)
+            .authenticate(source, &context, Encoding::Json)
+            .expect("validates")
+    });
+    race
+}
+
+/// From onboarding information to the signed artifact.
+fn convey<'a>(name: &str, scene: &'a Scene) -> Race<'a> {
+    let mut race = Race::new(format!("conveyed information {name}"));
+    race.add("bare signature", move || black_box(scene).sign_bare());
+    race.add("sztp", move || black_box(scene).sign_conveyed_information());
+    race
+}
+
+const BACKEND: &str = if cfg!(feature = "aws-lc-rs") {
+    "AWS-LC"
+} else {
+    "pure Rust"
+};
