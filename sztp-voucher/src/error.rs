@@ -78,6 +78,9 @@ pub enum VoucherError {
     /// The pinned-domain-cert is no certificate.
     #[error("pinned-domain-cert: {0}")]
     PinnedDomainCert(#[source] CertificateError),
+    /// What would be pinned is not valid any more, or revoked.
+    #[error("pinned-domain-cert must not be pinned: {0}")]
+    PinnedDomainCertRefused(#[source] PathError),
     /// A voucher may not outlive what it pins.
     #[error("expires-on {expires_on} is later than the pinned-domain-cert's notAfter {not_after}")]
     OutlivesPinnedDomainCert {
@@ -152,6 +155,7 @@ impl VoucherError {
             Self::NotYetValid { .. } => "voucher.not-yet-valid",
             Self::AssertionRefused { .. } => "voucher.assertion-refused",
             Self::PinnedDomainCert(_) => "voucher.pinned-domain-cert",
+            Self::PinnedDomainCertRefused(_) => "voucher.pinned-domain-cert-refused",
             Self::OutlivesPinnedDomainCert { .. } => "voucher.outlives-pinned-domain-cert",
             Self::EmptySerialNumber => "voucher.empty-serial-number",
             Self::ExpiryWithoutClock { .. } => "voucher.expiry-without-clock",
@@ -193,6 +197,9 @@ impl VoucherError {
             Self::NotYetValid { .. } => voucher("created-on"),
             Self::AssertionRefused { .. } => voucher("assertion"),
             Self::PinnedDomainCert(_) => voucher("pinned-domain-cert"),
+            Self::PinnedDomainCertRefused(_) => {
+                Rule::new(8366, "7.3", "domain certificate validity when signing")
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ mod algorithm;
 mod error;
 mod message;
 
-use sztp_cms::{Certificate, PathOptions, Signer, validate_path};
+use sztp_cms::{Certificate, Signer, validate_path};
 
 use self::algorithm::Algorithm;
 pub use self::error::JwsError;
@@ -193,7 +193,7 @@ fn verify_signature(
     input: &[u8],
     context: &VoucherContext<'_>,
 ) -> Result<Vec<Certificate>, VoucherError> {
-    let options = PathOptions::default();
+    let options = context.path();
     let at_hand = context.intermediates.iter().chain(context.anchors);
     // Without x5c the message does not say who signed: whoever is at hand may have.
     let candidates: Vec<&Certificate> = match signature.certificates.first() {

@@ -66,7 +66,7 @@ pub mod yang;
 
 pub use document::Profile;
 pub use error::VoucherError;
-pub use issue::{FILE_EXTENSION, IssueOptions, MEDIA_TYPE, issue};
+pub use issue::{FILE_EXTENSION, IssueOptions, MEDIA_TYPE, PinCheck, issue};
 pub use report::{Check, NotApplicable, Outcome, VoucherReport};
 pub use signed::SignedVoucher;
 pub use text_form::{TextForm, unwrap_text};

@@ -1,6 +1,9 @@
 //! Whether a voucher holds for a device (RFC 8366 §5.3, RFC 8572 §5.4).
 
-use sztp_cms::{Certificate, Leniency, TrustAnchors, VerifyOptions, WallClock};
+use sztp_cms::{
+    Certificate, CertificateRevocationList, Leniency, PathOptions, RevocationPolicy, TrustAnchors,
+    VerifyOptions, WallClock,
+};
 
 use crate::signed::CONTENT_TYPES;
 use crate::{
@@ -14,6 +17,11 @@ pub struct VoucherContext<'a> {
     pub anchors: &'a TrustAnchors,
     /// Certificates that may be the signer's or lead from it to an anchor, beside the message's.
     pub intermediates: &'a [Certificate],
+    /// How far the revocation of the signer's path is checked. What the voucher says about
+    /// revocation (domain-cert-revocation-checks) is about another path, the owner certificate's.
+    pub revocation: RevocationPolicy,
+    /// Revocation lists for that, beside the message's.
+    pub crls: &'a [CertificateRevocationList],
     /// The device's own serial number; none: not compared (tools only).
     pub serial_number: Option<&'a str>,
     /// The device's IDevID certificate, to compare idevid-issuer with.
@@ -37,6 +45,8 @@ impl<'a> VoucherContext<'a> {
         Self {
             anchors,
             intermediates: &[],
+            revocation: RevocationPolicy::default(),
+            crls: &[],
             serial_number: None,
             idevid: None,
             nonce: NonceExpectation::Unchecked,
@@ -44,6 +54,15 @@ impl<'a> VoucherContext<'a> {
             expiry_needs_clock: false,
             assertions: &Assertion::ALL,
             leniency: Leniency::default(),
+        }
+    }
+
+    /// What is asked of the signer's path.
+    pub(crate) fn path(&self) -> PathOptions<'a> {
+        PathOptions {
+            revocation: self.revocation,
+            crls: self.crls,
+            ..PathOptions::default()
         }
     }
 }
@@ -132,6 +151,7 @@ impl SignedVoucher {
             let verified = self.cms().verify(&VerifyOptions {
                 intermediates: context.intermediates,
                 leniency: context.leniency,
+                path: context.path(),
                 ..VerifyOptions::new(context.anchors, context.clock, &CONTENT_TYPES)
             })?;
             Ok((verified.chain().to_vec(), verified.notes().to_vec()))

@@ -83,6 +83,7 @@ impl Issue {
         let options = IssueOptions {
             content_type,
             signing_time: Some(now()),
+            ..IssueOptions::default()
         };
         let signed = issue(&voucher, &key, &signer, &chain, &options)?;
         files::write(&self.out, &signed)?;

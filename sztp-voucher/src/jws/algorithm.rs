@@ -1,4 +1,4 @@
-//! The algorithms of JWS (RFC 7518 §3.1) that are accepted, and their form of signatures.
+//! The algorithms of JWS (RFC 7518 §3.1, RFC 8037 §3.1) that are accepted, and their form of signatures.
 //!
 //! JWS ties each ECDSA algorithm to one curve and writes signatures as r‖s (RFC 7518 §3.4), where
 //! the keys of `sztp-cms` write ASN.1.
@@ -18,10 +18,12 @@ pub(super) enum Algorithm {
     RsaPkcs1(DigestAlgorithm),
     /// PS256 and its like; the salt has the digest's length (RFC 7518 §3.5).
     RsaPss(DigestAlgorithm),
+    /// EdDSA, of which only Ed25519.
+    Ed25519,
 }
 
 impl Algorithm {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Ecdsa(Curve::P256),
         Self::Ecdsa(Curve::P384),
         Self::Ecdsa(Curve::P521),
@@ -31,6 +33,7 @@ impl Algorithm {
         Self::RsaPss(Sha256),
         Self::RsaPss(Sha384),
         Self::RsaPss(Sha512),
+        Self::Ed25519,
     ];
 
     pub(super) fn from_name(name: &str) -> Option<Self> {
@@ -55,6 +58,7 @@ impl Algorithm {
             Self::RsaPss(Sha256) => "PS256",
             Self::RsaPss(Sha384) => "PS384",
             Self::RsaPss(Sha512) => "PS512",
+            Self::Ed25519 => "EdDSA",
         }
     }
 
@@ -63,6 +67,7 @@ impl Algorithm {
             Self::Ecdsa(curve) => SignatureAlgorithm::Ecdsa(curve.digest()),
             Self::RsaPkcs1(digest) => SignatureAlgorithm::RsaPkcs1(digest),
             Self::RsaPss(digest) => SignatureAlgorithm::RsaPss(digest),
+            Self::Ed25519 => SignatureAlgorithm::Ed25519,
         }
     }
 
@@ -77,6 +82,7 @@ impl Algorithm {
                     && info.algorithm.parameters_oid() == Ok(curve.oid())
             }
             Self::RsaPkcs1(_) | Self::RsaPss(_) => info.algorithm.oid == RSA_ENCRYPTION,
+            Self::Ed25519 => info.algorithm.oid == ED25519,
         }
     }
 
@@ -157,6 +163,7 @@ struct EcdsaSigValue<'a> {
 }
 
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 #[cfg(test)]
@@ -168,7 +175,7 @@ mod tests {
         for one in Algorithm::ALL {
             assert_eq!(Algorithm::from_name(one.name()), Some(one));
         }
-        for other in ["none", "None", "HS256", "es256", "ES256K", "EdDSA", ""] {
+        for other in ["none", "None", "HS256", "es256", "ES256K", "Ed448", ""] {
             assert_eq!(Algorithm::from_name(other), None, "{other}");
         }
     }

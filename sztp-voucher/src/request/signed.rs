@@ -66,13 +66,13 @@ impl SignedVoucherRequest {
 /// signer's certificate and `chain` inside.
 ///
 /// A request that breaks a rule by itself is not signed. A registrar puts the domain's authority
-/// into `chain` (RFC 8995 §5.5.2).
+/// into `chain` (RFC 8995 §5.5.2). A request pins nothing: [`IssueOptions::pin`] has no effect.
 pub fn sign(
     request: &VoucherRequest,
     signer: &dyn Signer,
     signer_certificate: &Certificate,
     chain: &[Certificate],
-    options: &IssueOptions,
+    options: &IssueOptions<'_>,
 ) -> Result<Vec<u8>, VoucherRequestError> {
     request.check()?;
     let asks_for_proximity = request.assertion == Some(Assertion::Proximity);
@@ -89,6 +89,7 @@ pub fn sign(
     let certificates = std::iter::once(signer_certificate).chain(chain).cloned();
     SignedDataBuilder::new(options.content_type, request.encode(Encoding::Json))
         .certificates(certificates)
+        .crls(options.crls.iter().cloned())
         .signing_time(options.signing_time)
         .sign(signer, signer_certificate)
         .map_err(|error| VoucherError::from(error).into())

@@ -4,7 +4,8 @@
 use der::Decode as _;
 use der::asn1::ObjectIdentifier;
 use sztp_cms::{
-    Certificate, CmsError, Leniency, TrustAnchors, VerifiedContent, VerifyOptions, WallClock,
+    Certificate, CertificateRevocationList, CmsError, Leniency, PathOptions, RevocationPolicy,
+    TrustAnchors, VerifiedContent, VerifyOptions, WallClock,
 };
 
 use super::{SignedVoucherRequest, VoucherRequest, VoucherRequestError};
@@ -18,6 +19,10 @@ pub struct PledgeContext<'a> {
     pub anchors: &'a TrustAnchors,
     /// Certificates that may lead from the IDevID to an anchor, beside the message's.
     pub intermediates: &'a [Certificate],
+    /// How far the revocation of the IDevID's path is checked.
+    pub revocation: RevocationPolicy,
+    /// Revocation lists of the manufacturer and of domains, beside the messages'.
+    pub crls: &'a [CertificateRevocationList],
     /// The time of the check.
     pub clock: WallClock,
     /// Deviations of the signature to let pass.
@@ -30,6 +35,8 @@ impl<'a> PledgeContext<'a> {
         Self {
             anchors,
             intermediates: &[],
+            revocation: RevocationPolicy::default(),
+            crls: &[],
             clock,
             leniency: Leniency::default(),
         }
@@ -39,11 +46,13 @@ impl<'a> PledgeContext<'a> {
 /// What a registrar's request is judged against.
 #[derive(Debug, Clone, Copy)]
 pub struct RegistrarContext<'a> {
-    /// For the pledge's request inside; its clock and leniency are for both.
+    /// For the pledge's request inside; its clock, lists and leniency are for both.
     pub pledge: PledgeContext<'a>,
     /// Where registrars' paths must end. None: a domain is taken at its own word, as RFC 8995
     /// §5.5.2 has it, and then only for requests with a nonce (§5.5.4).
     pub registrar_anchors: Option<&'a TrustAnchors>,
+    /// How far the revocation of the registrar's path is checked (RFC 8995 §5.5.3).
+    pub registrar_revocation: RevocationPolicy,
     /// Whether the pledge's own request must be inside.
     pub prior_required: bool,
     /// Whether the registrar's certificate must have the extended key usage id-kp-cmcRA
@@ -57,6 +66,7 @@ impl<'a> RegistrarContext<'a> {
         Self {
             pledge,
             registrar_anchors: None,
+            registrar_revocation: RevocationPolicy::WhereAvailable,
             prior_required: true,
             registrar_usage_required: true,
         }
@@ -160,7 +170,12 @@ impl SignedVoucherRequest {
         &self,
         context: &PledgeContext<'_>,
     ) -> Result<VerifiedPledgeRequest, VoucherRequestError> {
-        let verified = self.verify(context.anchors, context.intermediates, context)?;
+        let verified = self.verify(
+            context.anchors,
+            context.intermediates,
+            context.revocation,
+            context,
+        )?;
         let request = self.unverified();
         let mut notes = self.notes().to_vec();
         notes.extend_from_slice(verified.notes());
@@ -202,7 +217,7 @@ impl SignedVoucherRequest {
             own_word = self.domain_authorities()?;
             &own_word
         };
-        let verified = self.verify(anchors, &[], &context.pledge)?;
+        let verified = self.verify(anchors, &[], context.registrar_revocation, &context.pledge)?;
         let chain = verified.chain().to_vec();
         if context.registrar_usage_required && !ExtendedKeyUsage::is_registrar(&chain[0]) {
             return Err(VoucherRequestError::NotRegistrar);
@@ -287,11 +302,17 @@ impl SignedVoucherRequest {
         &self,
         anchors: &TrustAnchors,
         intermediates: &[Certificate],
+        revocation: RevocationPolicy,
         context: &PledgeContext<'_>,
     ) -> Result<VerifiedContent, VoucherRequestError> {
         let options = VerifyOptions {
             intermediates,
             leniency: context.leniency,
+            path: PathOptions {
+                revocation,
+                crls: context.crls,
+                ..PathOptions::default()
+            },
             ..VerifyOptions::new(anchors, context.clock, &CONTENT_TYPES)
         };
         let verified = self.cms().verify(&options);

@@ -8,6 +8,7 @@ mod openssl;
 mod properties;
 mod renewal;
 mod requests;
+mod revocation;
 mod rules;
 mod text_forms;
 mod wire;

@@ -88,6 +88,7 @@ fn openssl_verifies_what_we_issue() {
             let options = IssueOptions {
                 content_type,
                 signing_time: Some(now()),
+                ..IssueOptions::default()
             };
             let masa = folder.certificate("masa.crt");
             let message = issue(&folder.voucher(), &signer, &masa, &[], &options).expect("issues");

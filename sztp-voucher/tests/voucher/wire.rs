@@ -45,6 +45,7 @@ fn id_data_is_a_voucher_too_and_can_be_asked_for() {
     let options = IssueOptions {
         content_type: oids::ID_DATA,
         signing_time: Some(UnixTime::from_secs(2_000_000_000)),
+        ..IssueOptions::default()
     };
     let message = issue(&lab.voucher(), &lab.masa_key, &lab.masa, &[], &options);
     let signed = parse(&message.expect("issues")).expect("parses");
