@@ -3,10 +3,15 @@
 
 mod harness;
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use harness::{GET_DATA, JSON, REPORT, Rig, TRUSTING, UNTRUSTING, XML, report, small_device};
+use harness::{GET_DATA, JSON, REPORT, Rig, TRUSTING, UNTRUSTING, XML, now, report, small_device};
 use serde_json::json;
+use sztp_cms::KeyType;
+use sztp_server::Peer;
+use sztp_server::lab::{LabOptions, LabPki};
 
 const SERIAL: &str = "AX7-00042";
 
@@ -381,6 +386,32 @@ fn who_is_not_known_learns_nothing() {
     assert_eq!(rig.state(SERIAL), "InProgress");
     let event = rig.last_event(SERIAL);
     assert!(event.starts_with("refused: path."), "{event}");
+}
+
+// LEDGER: 8040-4.4.2-01
+#[test]
+fn the_time_of_an_answer_does_not_tell_which_devices_there_are() {
+    let rig = rig_with_device();
+    for serial_number in [SERIAL, "ZZ-1"] {
+        let foreign = LabPki::generate(&LabOptions::new(now())).expect("another lab");
+        let identity = foreign
+            .issue_idevid(serial_number, KeyType::EcP256, now())
+            .expect("an IDevID");
+        let peer = Peer {
+            address: ([127, 0, 0, 1], 1).into(),
+            certificates: vec![identity.certificate],
+        };
+        let asked = Instant::now();
+        let refused = rig.runtime.block_on(rig.server().service().identify(&peer));
+        assert!(
+            asked.elapsed() >= Duration::from_millis(100),
+            "longer than a line in a history takes: {:?}",
+            asked.elapsed()
+        );
+        let error = refused.expect_err("a stranger");
+        assert!(error.code().starts_with("path."), "{error}");
+    }
+    assert!(rig.last_event(SERIAL).starts_with("refused: path."));
 }
 
 // LEDGER: 8572-4.4-02, 8572-5.3-06

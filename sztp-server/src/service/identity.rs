@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use sztp_cms::{Certificate, PathError, PathOptions, UnixTime, WallClock, validate_path};
 
@@ -75,10 +76,14 @@ impl Service {
             &PathOptions::default(),
         );
         if let Err(error) = path {
-            if let Some(serial_number) = serial_number {
-                self.record_stranger(peer, serial_number, &error, time)
-                    .await?;
-            }
+            let recorded = async {
+                match serial_number {
+                    Some(name) => self.record_stranger(peer, name, &error, time).await,
+                    None => Ok(()),
+                }
+            };
+            let (recorded, ()) = tokio::join!(recorded, tokio::time::sleep(STRANGERS_WAIT));
+            recorded?;
             return Err(ServiceError::CertificateRefused(error));
         }
         let serial_number = serial_number
@@ -166,6 +171,10 @@ pub(super) fn check_serial_number(serial_number: &str) -> Result<(), ServiceErro
 }
 
 const STRANGERS_PER_MINUTE: u32 = 120;
+
+/// Only what concerns a device that is known is written to disk, and the time that takes would
+/// tell: all strangers wait longer.
+const STRANGERS_WAIT: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
