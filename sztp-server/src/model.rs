@@ -358,7 +358,7 @@ impl Serialize for Blob {
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(untagged, expecting = "expected base64 as a string, or {\"text\": \"...\"}")]
         enum Form {
             Base64(String),
             Text { text: String },

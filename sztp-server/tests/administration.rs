@@ -53,6 +53,20 @@ fn only_who_has_the_token_is_answered() {
 }
 
 #[test]
+fn a_content_of_the_wrong_form_is_told_the_right_one() {
+    let rig = Rig::start();
+    let body = r#"{"answer":{"kind":"onboarding","configuration":{"file":"a"},"configuration_handling":"merge"}}"#;
+    let answer = rig
+        .admin()
+        .method("PUT")
+        .data(body)
+        .send("/api/v1/devices/A");
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    let message = answer.json()["message"].to_string();
+    assert!(message.contains("expected base64"), "{message}");
+}
+
+#[test]
 fn what_the_api_refuses() {
     let rig = Rig::start();
     rig.add(&small_device("A"));
