@@ -39,11 +39,7 @@ impl ContentInfo {
 
     fn parse_binary(octets: &[u8], limits: &Limits) -> Result<Self, CmsError> {
         let message = ber::definite(octets, limits)?;
-        let mut outer = Reader::new(&message);
-        let mut fields = Reader::new(outer.expect(ber::SEQUENCE, "ContentInfo")?.body);
-        let content_type = oid(&mut fields, "contentType")?;
-        let content = fields.expect(ber::CONTEXT_0, "content")?.body;
-        fields.finish("ContentInfo")?;
+        let (content_type, content) = outer(&message)?;
         match content_type {
             oids::ID_SIGNED_DATA => SignedData::read(content, limits).map(Self::SignedData),
             oids::ID_ENVELOPED_DATA => {
@@ -64,6 +60,16 @@ impl ContentInfo {
             }
         }
     }
+}
+
+/// The content type of a message with definite lengths, and the octets of its content.
+pub(crate) fn outer(message: &[u8]) -> Result<(ObjectIdentifier, &[u8]), CmsError> {
+    let mut outer = Reader::new(message);
+    let mut fields = Reader::new(outer.expect(ber::SEQUENCE, "ContentInfo")?.body);
+    let content_type = oid(&mut fields, "contentType")?;
+    let content = fields.expect(ber::CONTEXT_0, "content")?.body;
+    fields.finish("ContentInfo")?;
+    Ok((content_type, content))
 }
 
 /// What was probably meant by octets that are no CMS.

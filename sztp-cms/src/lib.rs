@@ -71,7 +71,7 @@ pub use rustls_verifier::{
 };
 pub use server_name::certificate_names_host;
 pub use signed_data::{
-    Leniency, SignedData, SignedDataBuilder, SignerId, SignerInfo, SignerPolicy, VerifiedContent,
-    VerifiedSigner, VerifyOptions, certs_only, parse_certs_only,
+    Leniency, SignedData, SignedDataBuilder, SignedDataRef, SignerId, SignerInfo, SignerPolicy,
+    VerifiedContent, VerifiedSigner, VerifyOptions, certs_only, parse_certs_only,
 };
 pub use time::{TimeError, UnixTime, WallClock};

@@ -3,17 +3,19 @@
 //! Everything is checked over the octets as they were received: certificates and signed
 //! attributes are never decoded and encoded again.
 
+mod borrowed;
 mod build;
 mod signer_info;
 mod verify;
 
 use der::asn1::ObjectIdentifier;
 
+pub use self::borrowed::SignedDataRef;
 pub use self::build::{SignedDataBuilder, SignerId, certs_only};
 pub use self::signer_info::SignerInfo;
+use self::signer_info::SignerInfoRef;
 pub use self::verify::{Leniency, SignerPolicy, VerifiedContent, VerifiedSigner, VerifyOptions};
 use crate::ber::{self, Reader};
-use crate::content_info::oid;
 use crate::error::malformed;
 use crate::{Certificate, CmsError, ContentInfo, Limits};
 
@@ -88,50 +90,19 @@ impl SignedData {
 
     /// Reads the inside of a ContentInfo that has definite lengths.
     pub(crate) fn read(content: &[u8], limits: &Limits) -> Result<Self, CmsError> {
-        let mut outer = Reader::new(content);
-        let mut fields = Reader::new(outer.expect(ber::SEQUENCE, "SignedData")?.body);
-        outer.finish("SignedData")?;
-        version(&mut fields, &[1, 3, 4, 5])?;
-        fields.expect(ber::SET, "digestAlgorithms")?;
-        let mut encapsulated = Reader::new(fields.expect(ber::SEQUENCE, "encapContentInfo")?.body);
-        let content_type = oid(&mut encapsulated, "eContentType")?;
-        let content = match encapsulated.optional(ber::CONTEXT_0, "eContent")? {
-            None => None,
-            Some(explicit) => {
-                let mut inner = Reader::new(explicit.body);
-                let octets = inner.expect(ber::OCTET_STRING, "eContent")?;
-                inner.finish("eContent")?;
-                Some(octets.body.to_vec())
-            }
-        };
-        encapsulated.finish("encapContentInfo")?;
-        let certificates = match fields.optional(ber::CONTEXT_0, "certificates")? {
-            None => Vec::new(),
-            Some(set) => read_certificates(set.body, limits)?,
-        };
-        let mut crls = Vec::new();
-        if let Some(set) = fields.optional(ber::CONTEXT_1, "crls")? {
-            let mut reader = Reader::new(set.body);
-            while !reader.is_empty() {
-                let list = reader.any("crls")?;
-                within(crls.len(), limits.max_crls, "revocation lists")?;
-                if list.tag == ber::SEQUENCE {
-                    crls.push(list.raw.to_vec());
-                }
-            }
-        }
         let mut signers = Vec::new();
-        let mut reader = Reader::new(fields.expect(ber::SET, "signerInfos")?.body);
-        while !reader.is_empty() {
-            within(signers.len(), limits.max_signers, "signers")?;
-            signers.push(SignerInfo::read(&mut reader)?);
-        }
-        fields.finish("SignedData")?;
+        let message = SignedDataRef::read(content, limits, |signer: SignerInfoRef<'_>| {
+            signers.push(signer.to_owned());
+        })?;
         Ok(Self {
-            content_type,
-            content,
-            certificates,
-            crls,
+            content_type: message.content_type(),
+            content: message.unverified_content().map(<[u8]>::to_vec),
+            certificates: message
+                .certificates()
+                .map(Certificate::from_der)
+                .collect::<Result<_, _>>()
+                .map_err(CmsError::Certificate)?,
+            crls: message.crls().map(<[u8]>::to_vec).collect(),
             signers,
         })
     }
@@ -153,23 +124,6 @@ pub fn parse_certs_only(octets: &[u8], limits: &Limits) -> Result<SignedData, Cm
         ));
     }
     Ok(signed)
-}
-
-fn read_certificates(set: &[u8], limits: &Limits) -> Result<Vec<Certificate>, CmsError> {
-    let mut certificates = Vec::new();
-    let mut reader = Reader::new(set);
-    let mut count = 0;
-    while !reader.is_empty() {
-        let choice = reader.any("certificates")?;
-        within(count, limits.max_certificates, "certificates")?;
-        count += 1;
-        // Attribute certificates and other formats are not used by SZTP.
-        if choice.tag == ber::SEQUENCE {
-            let certificate = Certificate::from_der(choice.raw).map_err(CmsError::Certificate)?;
-            certificates.push(certificate);
-        }
-    }
-    Ok(certificates)
 }
 
 fn within(count: usize, limit: usize, what: &'static str) -> Result<(), CmsError> {

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 
 use der::Decode;
-use der::asn1::ObjectIdentifier;
-use spki::AlgorithmIdentifierOwned;
+use der::asn1::{Any, ObjectIdentifier};
+use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
 
 use super::{Leniency, version};
 use crate::ber::{self, Reader};
@@ -31,15 +31,6 @@ pub struct SignerInfo {
 enum Identifier {
     IssuerAndSerial { issuer: Vec<u8>, serial: Vec<u8> },
     SubjectKeyId(Vec<u8>),
-}
-
-impl Identifier {
-    const fn version(&self) -> u8 {
-        match self {
-            Self::IssuerAndSerial { .. } => 1,
-            Self::SubjectKeyId(_) => 3,
-        }
-    }
 }
 
 impl SignerInfo {
@@ -72,46 +63,6 @@ impl SignerInfo {
     /// Whether attributes are signed rather than the content itself.
     pub fn has_signed_attributes(&self) -> bool {
         self.signed_attributes.is_some()
-    }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, CmsError> {
-        let mut fields = Reader::new(reader.expect(ber::SEQUENCE, "SignerInfo")?.body);
-        let version = version(&mut fields, &[1, 3])?;
-        let identifier = fields.any("signer identifier")?;
-        let identifier = match identifier.tag {
-            ber::SEQUENCE => {
-                let mut inner = Reader::new(identifier.body);
-                let issuer = inner.expect(ber::SEQUENCE, "issuer of the signer")?.raw;
-                let serial = inner.expect(ber::INTEGER, "serial of the signer")?.body;
-                inner.finish("signer identifier")?;
-                Identifier::IssuerAndSerial {
-                    issuer: issuer.to_vec(),
-                    serial: serial.to_vec(),
-                }
-            }
-            ber::CONTEXT_0_PRIMITIVE => Identifier::SubjectKeyId(identifier.body.to_vec()),
-            _ => return Err(malformed("signer identifier")),
-        };
-        // RFC 5652 §5.3: the version says which form the identifier has.
-        if version != identifier.version() {
-            return Err(malformed("version of SignerInfo"));
-        }
-        let digest = algorithm(&mut fields, "digestAlgorithm")?;
-        let signed_attributes = fields
-            .optional(ber::CONTEXT_0, "signedAttrs")?
-            .map(|attributes| ber::encode(ber::SET, &[attributes.body]));
-        let algorithm = algorithm(&mut fields, "signatureAlgorithm")?;
-        let signature = fields.expect(ber::OCTET_STRING, "signature")?.body.to_vec();
-        // Unsigned attributes prove nothing and are not used.
-        fields.optional(ber::CONTEXT_1, "unsignedAttrs")?;
-        fields.finish("SignerInfo")?;
-        Ok(Self {
-            identifier,
-            digest,
-            signed_attributes,
-            algorithm,
-            signature,
-        })
     }
 
     /// What was signed, once its digest and content type fit the content.
@@ -176,6 +127,76 @@ impl SignerInfo {
 
     fn digest_algorithm(&self) -> Result<DigestAlgorithm, CmsError> {
         DigestAlgorithm::from_identifier(&self.digest).map_err(refused)
+    }
+}
+
+/// A [`SignerInfo`] read in place.
+pub(super) struct SignerInfoRef<'a> {
+    identifier: IdentifierRef<'a>,
+    digest: AlgorithmIdentifierRef<'a>,
+    /// The content of the SET OF.
+    signed_attributes: Option<&'a [u8]>,
+    algorithm: AlgorithmIdentifierRef<'a>,
+    signature: &'a [u8],
+}
+
+enum IdentifierRef<'a> {
+    IssuerAndSerial { issuer: &'a [u8], serial: &'a [u8] },
+    SubjectKeyId(&'a [u8]),
+}
+
+impl<'a> SignerInfoRef<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, CmsError> {
+        let mut fields = Reader::new(reader.expect(ber::SEQUENCE, "SignerInfo")?.body);
+        let version = version(&mut fields, &[1, 3])?;
+        let identifier = fields.any("signer identifier")?;
+        // RFC 5652 §5.3: the version says which form the identifier has.
+        let (expected, identifier) = match identifier.tag {
+            ber::SEQUENCE => {
+                let mut inner = Reader::new(identifier.body);
+                let issuer = inner.expect(ber::SEQUENCE, "issuer of the signer")?.raw;
+                let serial = inner.expect(ber::INTEGER, "serial of the signer")?.body;
+                inner.finish("signer identifier")?;
+                (1, IdentifierRef::IssuerAndSerial { issuer, serial })
+            }
+            ber::CONTEXT_0_PRIMITIVE => (3, IdentifierRef::SubjectKeyId(identifier.body)),
+            _ => return Err(malformed("signer identifier")),
+        };
+        if version != expected {
+            return Err(malformed("version of SignerInfo"));
+        }
+        let digest = algorithm(&mut fields, "digestAlgorithm")?;
+        let signed_attributes = fields.optional(ber::CONTEXT_0, "signedAttrs")?;
+        let algorithm = algorithm(&mut fields, "signatureAlgorithm")?;
+        let signature = fields.expect(ber::OCTET_STRING, "signature")?.body;
+        // Unsigned attributes prove nothing and are not used.
+        fields.optional(ber::CONTEXT_1, "unsignedAttrs")?;
+        fields.finish("SignerInfo")?;
+        Ok(Self {
+            identifier,
+            digest,
+            signed_attributes: signed_attributes.map(|attributes| attributes.body),
+            algorithm,
+            signature,
+        })
+    }
+
+    pub(super) fn to_owned(self) -> SignerInfo {
+        SignerInfo {
+            identifier: match self.identifier {
+                IdentifierRef::IssuerAndSerial { issuer, serial } => Identifier::IssuerAndSerial {
+                    issuer: issuer.to_vec(),
+                    serial: serial.to_vec(),
+                },
+                IdentifierRef::SubjectKeyId(key_id) => Identifier::SubjectKeyId(key_id.to_vec()),
+            },
+            digest: owned(self.digest),
+            signed_attributes: self
+                .signed_attributes
+                .map(|attributes| ber::encode(ber::SET, &[attributes])),
+            algorithm: owned(self.algorithm),
+            signature: self.signature.to_vec(),
+        }
     }
 }
 
@@ -259,12 +280,19 @@ fn once<T>(
     Ok(())
 }
 
-fn algorithm(
-    fields: &mut Reader<'_>,
+fn algorithm<'a>(
+    fields: &mut Reader<'a>,
     what: &'static str,
-) -> Result<AlgorithmIdentifierOwned, CmsError> {
+) -> Result<AlgorithmIdentifierRef<'a>, CmsError> {
     let raw = fields.expect(ber::SEQUENCE, what)?.raw;
-    AlgorithmIdentifierOwned::from_der(raw).map_err(|_| malformed(what))
+    AlgorithmIdentifierRef::from_der(raw).map_err(|_| malformed(what))
+}
+
+fn owned(algorithm: AlgorithmIdentifierRef<'_>) -> AlgorithmIdentifierOwned {
+    AlgorithmIdentifierOwned {
+        oid: algorithm.oid,
+        parameters: algorithm.parameters.map(Any::from),
+    }
 }
 
 fn refused(error: AlgorithmError) -> CmsError {
