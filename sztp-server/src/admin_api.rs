@@ -1,7 +1,15 @@
 //! What operators see: JSON under `/api/v1`, with a bearer token; `/healthz` and `/readyz` without.
 
+mod access;
 mod body;
+mod configurations;
+mod devices;
 mod error;
+mod fields;
+mod guard;
+mod profiles;
+mod routes;
+mod vouchers;
 
 use std::sync::Arc;
 
@@ -9,9 +17,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::IntoResponse as _;
-use axum::routing::{get, post};
+use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::Service as _;
@@ -20,15 +28,19 @@ use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sztp_core::lifecycle::State as LifecycleState;
+use tracing::Instrument as _;
 
 use crate::Service;
-use crate::config::ServerLimits;
+use crate::access::Access;
+use crate::config::{AccessConfig, ServerLimits};
 use crate::listener::Handler;
-use crate::model::{DeviceFilter, DeviceSpec, Page};
-use crate::service::Peer;
+use crate::model::{DeviceFilter, DeviceSpec, Page, Role};
+use crate::service::{Peer, READ_ONLY};
 
 use self::body::{BodyReader, receive_json};
 use self::error::ApiError;
+use self::guard::RequestId;
+use self::routes::{Routes, Table};
 
 /// The handler of the admin listener.
 #[derive(Debug, Clone)]
@@ -40,29 +52,76 @@ pub(crate) struct AdminApi {
 #[derive(Debug, Clone)]
 struct Api {
     service: Service,
+    access: Access,
     limits: ServerLimits,
+    table: Arc<Table>,
+}
+
+/// Everything beneath `/api/v1`.
+fn routes() -> Routes {
+    use Role::{Operator, Viewer};
+    Routes::new("devices")
+        .post("/devices", Operator, "Adds a device", add_device)
+        .json::<DeviceSpec>()
+        .get("/devices", Viewer, "Devices by serial number", list_devices)
+        .query::<DevicesQuery>()
+        .get("/devices/{serial}", Viewer, "One device", device)
+        .put(
+            "/devices/{serial}",
+            Operator,
+            "Sets a device, or adds it",
+            put_device,
+        )
+        .json::<DeviceSpec>()
+        .delete(
+            "/devices/{serial}",
+            Operator,
+            "Forgets a device; its history stays",
+            delete_device,
+        )
+        .post(
+            "/devices/{serial}/reset",
+            Operator,
+            "Starts a device over",
+            reset_device,
+        )
+        .get(
+            "/devices/{serial}/history",
+            Viewer,
+            "What happened to a device",
+            history,
+        )
+        .query::<PageQuery>()
+        .merge(
+            Routes::new("images")
+                .post("/images", Operator, "Uploads an image", add_image)
+                .query::<ImageQuery>()
+                .takes("application/octet-stream")
+                .get("/images", Viewer, "Images by name", list_images)
+                .query::<PageQuery>()
+                .delete("/images/{name}", Operator, "Deletes an image", delete_image),
+        )
+        .merge(access::routes())
+        .merge(configurations::routes())
+        .merge(devices::routes())
+        .merge(profiles::routes())
+        .merge(vouchers::routes())
 }
 
 impl AdminApi {
-    pub(crate) fn new(service: Service, limits: ServerLimits) -> Self {
+    pub(crate) fn new(service: Service, limits: ServerLimits, access: AccessConfig) -> Self {
+        let (v1, table) = routes().finish();
         let api = Api {
             service: service.clone(),
+            access: Access::new(access),
             limits,
+            table: Arc::new(table),
         };
-        let v1 = Router::new()
-            .route("/devices", post(add_device).get(list_devices))
-            .route(
-                "/devices/{serial}",
-                get(device).put(put_device).delete(delete_device),
-            )
-            .route("/devices/{serial}/reset", post(reset_device))
-            .route("/devices/{serial}/history", get(history))
-            .route("/images", post(add_image).get(list_images))
-            .route("/images/{name}", axum::routing::delete(delete_image))
+        let v1 = v1
             .fallback(no_such_resource)
-            .layer(middleware::from_fn_with_state(api.clone(), authorize));
+            .layer(middleware::from_fn_with_state(api.clone(), guard::admit));
         let router = Router::new()
-            .nest("/api/v1", v1)
+            .nest(PREFIX, v1)
             .route(
                 "/healthz",
                 get(|| async { answer(StatusCode::OK, &Health { status: "ok" }) }),
@@ -85,13 +144,22 @@ impl Handler for AdminApi {
 
     async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.router.call(request.map(Body::new)).await;
+        let id = RequestId::of(request.headers());
+        let span = tracing::info_span!("operator", request = id.0, actor = tracing::field::Empty);
+        let mut request = request.map(Body::new);
+        let shown_id = HeaderValue::from_str(&id.0);
+        request.extensions_mut().insert(id);
+        request.extensions_mut().insert(peer.clone());
+        let response = self.router.call(request).instrument(span.clone()).await;
         let mut response = match response {
             Ok(response) => response,
             Err(never) => match never {},
         };
         let status = response.status().as_u16();
-        tracing::debug!(peer = %peer.address, %method, path, status, "admin");
+        span.in_scope(|| tracing::debug!(peer = %peer.address, %method, path, status, "admin"));
+        if let Ok(id) = shown_id {
+            response.headers_mut().insert("x-request-id", id);
+        }
         let headers = response.headers_mut();
         headers
             .entry(header::CACHE_CONTROL)
@@ -108,24 +176,6 @@ struct Health {
 async fn ready(State(api): State<Api>) -> Result<Response<Body>, ApiError> {
     api.service.ready().await?;
     Ok(answer(StatusCode::OK, &Health { status: "ready" }))
-}
-
-async fn authorize(
-    State(api): State<Api>,
-    request: Request<Body>,
-    next: Next,
-) -> Result<Response<Body>, ApiError> {
-    let token = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim().to_owned());
-    match token {
-        Some(token) if api.service.is_admin_token(&token).await? => Ok(next.run(request).await),
-        _ => Err(ApiError::unauthorized()),
-    }
 }
 
 async fn add_device(
@@ -165,6 +215,7 @@ async fn put_device(
             ));
         }
         // What GET answers can be changed and put back.
+        members.remove("serial_number");
         for name in READ_ONLY {
             members.remove(name);
         }
@@ -334,15 +385,5 @@ fn answer(status: StatusCode, document: &impl Serialize) -> Response<Body> {
     (status, axum::Json(document)).into_response()
 }
 
-/// Members of a device that an operator does not set.
-const READ_ONLY: [&str; 9] = [
-    "serial_number",
-    "state",
-    "stage",
-    "parsed",
-    "reason",
-    "reported",
-    "served_profile",
-    "created_at",
-    "updated_at",
-];
+/// Where the API begins.
+const PREFIX: &str = "/api/v1";

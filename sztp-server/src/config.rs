@@ -3,11 +3,18 @@
 //! A key that does not exist is an error that names the nearest key that does. Relative paths are
 //! taken as they are, relative to the working directory.
 
+mod access;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::dialect::{AUTO, Dialects};
+
+pub use crate::dialect::{DialectConfig, MediaTypeForm, Quirks, Signs};
+pub use access::{AccessConfig, CertificateRole, OidcConfig, OidcRoles};
 
 /// Everything that can be set; `Config::default()` runs on `./sztp-data` with a lab PKI.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -26,12 +33,16 @@ pub struct Config {
     /// Certificates that voucher signers must lead to; none: vouchers are not checked, except
     /// with the lab PKI, whose own MASA is then the anchor.
     pub voucher_anchors: Vec<PathBuf>,
+    /// Dialects beside the built-in ones.
+    pub dialects: Vec<DialectConfig>,
     /// The certificate of both listeners.
     pub tls: TlsConfig,
     /// What conveyed information is signed with.
     pub owner: OwnerConfig,
     /// What devices are answered.
     pub answers: AnswerPolicy,
+    /// Who may use the admin API.
+    pub access: AccessConfig,
     /// How much a client may ask of the server.
     pub limits: ServerLimits,
 }
@@ -76,6 +87,9 @@ pub struct AnswerPolicy {
     /// Seconds without a word from a device that is `InProgress`, after which it counts as failed;
     /// 0: never.
     pub progress_timeout_secs: u64,
+    /// How devices want to be answered: the name of a dialect, or `auto`, which recognises it from
+    /// the request.
+    pub dialect: String,
 }
 
 /// Bounds on clients.
@@ -100,6 +114,8 @@ pub struct ServerLimits {
     pub max_admin_body_bytes: usize,
     /// Largest image in bytes.
     pub max_image_bytes: u64,
+    /// Largest configuration or script in bytes, as uploaded and as filled in.
+    pub max_configuration_bytes: usize,
 }
 
 impl Config {
@@ -145,6 +161,14 @@ impl Config {
                 need: "both",
             });
         }
+        self.access.check()?;
+        let dialects = Dialects::new(&self.dialects)?;
+        dialects
+            .check(&self.answers.dialect)
+            .map_err(|problem| ConfigError::Value {
+                key: "answers.dialect",
+                problem,
+            })?;
         if let Some(url) = &self.public_url {
             split_public_url(url)?;
         }
@@ -210,9 +234,11 @@ impl Default for Config {
             public_url: None,
             idevid_anchors: Vec::new(),
             voucher_anchors: Vec::new(),
+            dialects: Vec::new(),
             tls: TlsConfig::default(),
             owner: OwnerConfig::default(),
             answers: AnswerPolicy::default(),
+            access: AccessConfig::default(),
             limits: ServerLimits::default(),
         }
     }
@@ -226,6 +252,7 @@ impl Default for AnswerPolicy {
             allow_unsigned: true,
             reprovision: false,
             progress_timeout_secs: 24 * 60 * 60,
+            dialect: AUTO.to_owned(),
         }
     }
 }
@@ -242,6 +269,7 @@ impl Default for ServerLimits {
             stall_timeout_secs: 60,
             max_admin_body_bytes: 32 * 1024 * 1024,
             max_image_bytes: 16 * 1024 * 1024 * 1024,
+            max_configuration_bytes: 4 * 1024 * 1024,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why the server does not start, and why a request to it is refused.
 
+mod access;
 mod inventory;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use thiserror::Error;
 use crate::config::ConfigError;
 use crate::lab::LabError;
 
+pub use access::AccessError;
 pub use inventory::InventoryError;
 
 /// Why a server does not start, or goes on with what it had when it was to reload.
@@ -295,6 +297,9 @@ pub enum ServiceError {
     /// Profiles, configurations, kept vouchers, and devices in numbers.
     #[error(transparent)]
     Inventory(#[from] InventoryError),
+    /// Who asks, or a token.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -330,6 +335,7 @@ impl ServiceError {
             Self::File { .. } => "server.file",
             Self::Store(inner) => inner.code(),
             Self::Inventory(inner) => inner.code(),
+            Self::Access(inner) => inner.code(),
             Self::Stopping => "server.stopping",
         }
     }
@@ -361,6 +367,7 @@ impl ServiceError {
             Self::ImageMissing { .. } => "upload it first with POST /api/v1/images?name=NAME",
             Self::ImageExists { .. } => "give the new image another name; versions do well",
             Self::Inventory(inner) => return inner.hint(),
+            Self::Access(inner) => return inner.hint(),
             Self::ImageInUse { .. } => "change what the device is answered, then delete the image",
             Self::Artifacts(ArtifactError::NotUnderPinnedDomainCert(_)) => {
                 "the voucher must pin the authority of the owner certificate in use"

@@ -23,9 +23,11 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod admin_api;
 pub mod config;
 mod device_api;
+mod dialect;
 mod error;
 pub mod lab;
 mod listener;
@@ -35,7 +37,8 @@ mod server;
 mod service;
 pub mod store;
 
+pub use access::BearerError;
 pub use config::{Config, ConfigError};
-pub use error::{InventoryError, ServerError, ServiceError, StoreError};
+pub use error::{AccessError, InventoryError, ServerError, ServiceError, StoreError};
 pub use server::{Notice, Server};
-pub use service::{DeviceIdentity, Peer, Service};
+pub use service::{Answered, DeviceIdentity, ImportFormat, Peer, Service};

@@ -20,16 +20,20 @@ use crate::{Config, ServerError};
 pub(crate) struct Materials {
     /// For devices: asks for a client certificate.
     pub(crate) device_tls: Arc<ServerConfig>,
-    /// For operators: asks for none.
+    /// For operators: asks for one only if there is something to judge it by.
     pub(crate) admin_tls: Arc<ServerConfig>,
     /// What redirects to this server carry (RFC 8572 §2.1); none: it cannot promote.
     pub(crate) tls_anchor: Option<Vec<u8>>,
     /// What IDevID certificates must lead to.
     pub(crate) idevid_anchors: TrustAnchors,
+    /// What operators' client certificates must lead to; none: there are none.
+    pub(crate) operator_anchors: Option<TrustAnchors>,
     /// What voucher signers must lead to; none: vouchers are not checked on arrival.
     pub(crate) voucher_anchors: Option<TrustAnchors>,
     /// The owner certificate.
     pub(crate) owner: Certificate,
+    /// What vouchers for this owner pin (RFC 8366 §5.3): the end of the owner certificate's chain.
+    pub(crate) pinned_domain_cert: Certificate,
     /// Its key.
     pub(crate) owner_key: SigningKey,
     /// The owner certificate artifact (RFC 8572 §3.2).
@@ -113,15 +117,23 @@ impl Materials {
         } else {
             Some(certs_only(&tls_anchors, &[]).map_err(ServerError::Owner)?)
         };
+        let operator_anchors = match config.access.client_anchors.as_slice() {
+            [] => None,
+            paths => Some(TrustAnchors::new(read_all(paths)?)),
+        };
         let verifier = AnyClientCertificate::new(&idevid_anchors);
         let mut device_tls = server_config(&tls_chain, &tls_key, verifier).map_err(tls_error)?;
         device_tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let mut admin_tls =
-            ServerConfig::builder_with_provider(device_tls.crypto_provider().clone())
-                .with_safe_default_protocol_versions()
-                .map_err(tls_error)?
-                .with_no_client_auth()
-                .with_cert_resolver(device_tls.cert_resolver.clone());
+        let admin_tls = ServerConfig::builder_with_provider(device_tls.crypto_provider().clone())
+            .with_safe_default_protocol_versions()
+            .map_err(tls_error)?;
+        let mut admin_tls = match &operator_anchors {
+            None => admin_tls.with_no_client_auth(),
+            Some(anchors) => {
+                admin_tls.with_client_cert_verifier(Arc::new(AnyClientCertificate::new(anchors)))
+            }
+        }
+        .with_cert_resolver(device_tls.cert_resolver.clone());
         admin_tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let owner_artifact = owner_certificate_artifact(&owner_chain[0], &owner_chain[1..])
             .map_err(ServerError::Owner)?;
@@ -130,7 +142,9 @@ impl Materials {
             admin_tls: Arc::new(admin_tls),
             tls_anchor,
             idevid_anchors,
+            operator_anchors,
             voucher_anchors,
+            pinned_domain_cert: owner_chain[owner_chain.len() - 1].clone(),
             owner: owner_chain[0].clone(),
             owner_key,
             owner_artifact,

@@ -1,5 +1,6 @@
 //! What the server knows about devices, as stored and as shown by the admin API.
 
+mod access;
 mod import;
 mod profile;
 mod template;
@@ -11,7 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sztp_cms::UnixTime;
+use sztp_core::lifecycle::State;
 
+pub use access::{
+    AuditEntry, AuditFilter, AuditRecord, EventFilter, NewToken, Role, Token, TokenSpec,
+};
 pub use import::{Existing, ImportOptions, ImportReport, ImportResult, ImportRow};
 pub use profile::{
     AnswerSource, ChangeAction, Considered, Explanation, Facts, MatchRule, MemberChange, Profile,
@@ -174,6 +179,10 @@ pub struct DeviceSpec {
     /// profile says, or else the SZTP content types.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<ContentTypeChoice>,
+    /// The dialect that it speaks, or `auto`; none: as its profile says, or else as the server's
+    /// `answers.dialect`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
     /// The profile that it gets, whatever the rules of profiles say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
@@ -358,7 +367,10 @@ impl Serialize for Blob {
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected base64 as a string, or {\"text\": \"...\"}")]
+        #[serde(
+            untagged,
+            expecting = "expected base64 as a string, or {\"text\": \"...\"}"
+        )]
         enum Form {
             Base64(String),
             Text { text: String },
@@ -431,6 +443,24 @@ pub struct Image {
     pub created_at: UnixTime,
 }
 
+impl Device {
+    /// A device of which nothing was heard yet.
+    pub(crate) fn new(serial_number: &str, spec: DeviceSpec, time: UnixTime) -> Self {
+        Self {
+            serial_number: serial_number.to_owned(),
+            state: State::default().to_string(),
+            stage: None,
+            parsed: false,
+            reason: None,
+            reported: Reported::default(),
+            served_profile: None,
+            spec,
+            created_at: time,
+            updated_at: time,
+        }
+    }
+}
+
 impl Answer {
     /// The `kind` in its JSON form.
     pub fn kind(&self) -> &'static str {
@@ -449,6 +479,17 @@ impl Answer {
             Self::Onboarding(onboarding) => onboarding.boot_image.as_ref()?.image.as_deref(),
             _ => None,
         }
+    }
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn optional_rfc3339<S: Serializer>(
+    time: &Option<UnixTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(time),
+        None => serializer.serialize_none(),
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::admin_api::AdminApi;
 use crate::config::split_public_url;
 use crate::device_api::DeviceApi;
+use crate::dialect::Dialects;
 use crate::listener::Listener;
 use crate::materials::{Lab, Materials};
 use crate::service::{PublicAddress, now};
@@ -96,13 +97,18 @@ impl Server {
             Box::new(store),
             materials,
             config.answers.clone(),
+            Dialects::new(&config.dialects)?,
             public,
             data_dir::images(&config.data_dir),
-            config.limits.max_image_bytes,
+            &config.limits,
         );
         let (stop, stopped) = watch::channel(false);
         let device_api = DeviceApi::new(service.clone(), config.limits.clone());
-        let admin_api = AdminApi::new(service.clone(), config.limits.clone());
+        let admin_api = AdminApi::new(
+            service.clone(),
+            config.limits.clone(),
+            config.access.clone(),
+        );
         let tasks = vec![
             tokio::spawn(devices.run(device_api, stopped.clone())),
             tokio::spawn(operators.run(admin_api, stopped.clone())),

@@ -3,23 +3,29 @@
 //! What an operator sets is judged when it arrives ([`check`]), what a device is given is put
 //! together when it asks ([`answer`]). Every event reaches the device's history and [`Service::events`].
 
+mod access;
 mod answer;
+mod catalog;
 mod check;
 mod identity;
 mod images;
+mod import;
+mod profiles;
 mod progress;
 mod render;
+mod templates;
+mod vouchers;
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use subtle::ConstantTimeEq as _;
 use sztp_cms::UnixTime;
 use sztp_core::lifecycle::{Event, Policy};
 use tokio::sync::broadcast;
 
-use crate::config::AnswerPolicy;
+use crate::config::{AnswerPolicy, ServerLimits};
+use crate::dialect::Dialects;
 use crate::materials::Materials;
 use crate::model::{
     Device, DeviceEvent, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Listed, Page,
@@ -27,7 +33,11 @@ use crate::model::{
 use crate::store::{Effect, Occurrence, PutDevice, PutMode, PutOutcome, Recorded, Store};
 use crate::{InventoryError, ServiceError, StoreError};
 
+pub(crate) use access::new_secret;
+pub use answer::Answered;
 pub use identity::{DeviceIdentity, Peer};
+pub use import::Format as ImportFormat;
+pub(crate) use import::{READ_ONLY, csv_header, csv_line};
 
 /// The server's abilities; cheap to clone.
 #[derive(Clone)]
@@ -37,9 +47,12 @@ struct Inner {
     store: Box<dyn Store>,
     materials: RwLock<Arc<Materials>>,
     answers: AnswerPolicy,
+    dialects: Dialects,
     public: PublicAddress,
     images: images::ImageFiles,
     strangers: identity::StrangerBudget,
+    catalog: catalog::CatalogCache,
+    max_configuration_bytes: usize,
     events: broadcast::Sender<DeviceEvent>,
 }
 
@@ -74,17 +87,21 @@ impl Service {
         store: Box<dyn Store>,
         materials: Materials,
         answers: AnswerPolicy,
+        dialects: Dialects,
         public: PublicAddress,
         images_dir: PathBuf,
-        max_image_bytes: u64,
+        limits: &ServerLimits,
     ) -> Self {
         Self(Arc::new(Inner {
             store,
             materials: RwLock::new(Arc::new(materials)),
             answers,
+            dialects,
             public,
-            images: images::ImageFiles::new(images_dir, max_image_bytes),
+            images: images::ImageFiles::new(images_dir, limits.max_image_bytes),
             strangers: identity::StrangerBudget::default(),
+            catalog: catalog::CatalogCache::default(),
+            max_configuration_bytes: limits.max_configuration_bytes,
             events: broadcast::channel(EVENTS).0,
         }))
     }
@@ -176,19 +193,8 @@ impl Service {
 
     /// Whether the database answers.
     pub async fn ready(&self) -> Result<(), ServiceError> {
-        self.0.store.tokens().await?;
+        self.0.store.last_event().await?;
         Ok(())
-    }
-
-    /// Whether a bearer token is one of the admin API's.
-    pub(crate) async fn is_admin_token(&self, token: &str) -> Result<bool, ServiceError> {
-        let given = token_hash(token);
-        let tokens = self.0.store.tokens().await?;
-        // All are compared, so that the time says nothing.
-        let found = tokens.iter().fold(subtle::Choice::from(0), |found, known| {
-            found | known.ct_eq(&given)
-        });
-        Ok(found.into())
     }
 
     pub(crate) fn materials(&self) -> Arc<Materials> {
@@ -220,7 +226,10 @@ impl Service {
         write: PutMode,
     ) -> Result<Option<(Device, bool)>, ServiceError> {
         identity::check_serial_number(serial_number)?;
-        let notes = self.check_spec(serial_number, &spec).await?;
+        let mut notes = self.check_spec(serial_number, &spec).await?;
+        if let Some(error) = self.lacking(serial_number, &spec).await? {
+            notes.push(error.to_string());
+        }
         let put = PutDevice {
             serial_number: serial_number.to_owned(),
             spec,
@@ -242,6 +251,22 @@ impl Service {
         Ok(Some((put.device, put.added)))
     }
 
+    /// The variables that the templates of a device's profile need and that nothing provides.
+    async fn lacking(
+        &self,
+        serial_number: &str,
+        spec: &DeviceSpec,
+    ) -> Result<Option<InventoryError>, ServiceError> {
+        let catalog = self.newest_catalog().await?;
+        let before = self.0.store.device(serial_number).await?;
+        let reported = before.map(|before| before.device.reported);
+        let device = Device::new(serial_number, spec.clone(), now());
+        let names = self
+            .incomplete(&catalog, &device, &reported.unwrap_or_default())
+            .await?;
+        Ok((!names.is_empty()).then_some(InventoryError::VariablesMissing { names }))
+    }
+
     async fn record(&self, occurrence: Occurrence) -> Result<Option<Recorded>, StoreError> {
         let recorded = self.0.store.record(occurrence).await?;
         if let Some(recorded) = &recorded
@@ -260,6 +285,11 @@ impl Service {
             state = entry.state,
             "device"
         );
+        self.tell(serial_number, entry);
+    }
+
+    /// Tells who listens, and not the log.
+    fn tell(&self, serial_number: &str, entry: HistoryEntry) {
         let serial_number = serial_number.to_owned();
         // Nobody need be listening.
         let _ = self.0.events.send(DeviceEvent {

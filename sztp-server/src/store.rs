@@ -4,6 +4,8 @@
 //! that says so, so that no two requests can both see the state before. What a call has answered
 //! is on disk: it survives the end of the process and of the machine.
 
+mod access;
+pub mod audit;
 mod catalog;
 mod devices;
 mod import;
@@ -25,7 +27,9 @@ use crate::model::{
     Reported,
 };
 
+pub use access::AccessStore;
 pub use catalog::{CatalogStore, DeletedProfile, DeletedTemplate, PutProfiles, StoredCatalog};
+pub(crate) use import::merged;
 pub use import::{DeviceStore, ImportDevice, ImportOutcome};
 pub use sqlite::SqliteStore;
 pub use vouchers::{KeptVoucher, VoucherStore};
@@ -34,7 +38,9 @@ pub use vouchers::{KeptVoucher, VoucherStore};
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// A database.
-pub trait Store: CatalogStore + DeviceStore + VoucherStore + Send + Sync + 'static {
+pub trait Store:
+    AccessStore + CatalogStore + DeviceStore + VoucherStore + Send + Sync + 'static
+{
     /// Adds a device or replaces what is set for one.
     fn put_device(&self, put: PutDevice) -> StoreFuture<'_, PutOutcome>;
 
@@ -74,12 +80,6 @@ pub trait Store: CatalogStore + DeviceStore + VoucherStore + Send + Sync + 'stat
 
     /// Whether an image has this content.
     fn has_content(&self, sha256: &str) -> StoreFuture<'_, bool>;
-
-    /// Adds the SHA-256 of a token for the admin API.
-    fn add_token(&self, name: &str, sha256: [u8; 32], time: UnixTime) -> StoreFuture<'_, ()>;
-
-    /// The SHA-256 of every token.
-    fn tokens(&self) -> StoreFuture<'_, Vec<[u8; 32]>>;
 
     /// Finishes what was begun and closes the database.
     fn close(&self) -> StoreFuture<'_, ()>;
@@ -152,6 +152,8 @@ pub struct StoredDevice {
     pub promoted_at: Option<UnixTime>,
     /// Seconds until the next word from it by the profile that it was last given.
     pub served_timeout: Option<u64>,
+    /// The dialect in which it was last given its data.
+    pub served_dialect: Option<String>,
     /// The voucher for the serial number that was asked for.
     pub voucher: Option<Blob>,
     /// Of the catalog ([`CatalogStore::catalog`]), which is out of date if it has another.
@@ -188,6 +190,8 @@ pub struct Served {
     pub progress_timeout_secs: Option<u64>,
     /// What it says of itself.
     pub reported: Reported,
+    /// The dialect in which it was answered.
+    pub dialect: Option<String>,
 }
 
 /// What an occurrence does to a device.
@@ -230,6 +234,8 @@ pub struct Recorded {
     pub status: Status,
     /// Why the lifecycle did not allow it.
     pub refusal: Option<Refusal>,
+    /// The dialect in which the device was last given its data.
+    pub dialect: Option<String>,
 }
 
 /// What came of deleting an image.

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::{InventoryError, ServiceError, StoreError};
+use crate::{AccessError, BearerError, InventoryError, ServiceError, StoreError};
 
 /// A request that is refused.
 #[derive(Debug, Serialize)]
@@ -17,6 +17,8 @@ pub(super) struct ApiError {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'static str>,
+    #[serde(skip)]
+    retry_after_secs: Option<u64>,
 }
 
 impl ApiError {
@@ -26,6 +28,7 @@ impl ApiError {
             code: fault.code(),
             message: message.to_owned(),
             hint: None,
+            retry_after_secs: None,
         }
     }
 
@@ -42,14 +45,7 @@ impl ApiError {
     }
 
     pub(super) fn unauthorized() -> Self {
-        Self {
-            hint: Some("send `Authorization: Bearer TOKEN`; see admin-token in the data directory"),
-            ..Self::new(
-                StatusCode::UNAUTHORIZED,
-                Fault::Unauthorized,
-                "a valid token is needed",
-            )
-        }
+        ServiceError::from(AccessError::Unauthenticated).into()
     }
 
     pub(super) fn not_found() -> Self {
@@ -73,7 +69,6 @@ enum Fault {
     Method,
     NoSuchResource,
     TooLarge,
-    Unauthorized,
 }
 
 impl Fault {
@@ -83,7 +78,6 @@ impl Fault {
             Self::Method => "request.method",
             Self::NoSuchResource => "request.no-such-resource",
             Self::TooLarge => "request.too-large",
-            Self::Unauthorized => "request.unauthorized",
         }
     }
 }
@@ -128,6 +122,7 @@ impl From<ServiceError> for ApiError {
             | E::SerialNumberMissing
             | E::OtherDevice => StatusCode::FORBIDDEN,
             E::Inventory(error) => inventory_status(error),
+            E::Access(error) => access_status(error),
             E::Stopping | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
             E::Signing(_) | E::File { .. } | E::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -139,7 +134,14 @@ impl From<ServiceError> for ApiError {
             code: error.code(),
             message: error.to_string(),
             hint: error.hint(),
+            retry_after_secs: retry_after_secs(&error),
         }
+    }
+}
+
+impl From<InventoryError> for ApiError {
+    fn from(error: InventoryError) -> Self {
+        ServiceError::from(error).into()
     }
 }
 
@@ -164,12 +166,41 @@ fn inventory_status(error: &InventoryError) -> StatusCode {
     }
 }
 
+fn access_status(error: &AccessError) -> StatusCode {
+    use AccessError as E;
+    match error {
+        E::Unauthenticated | E::TokenRefused | E::CertificateRefused { .. } => {
+            StatusCode::UNAUTHORIZED
+        }
+        E::Bearer(BearerError::KeysUnavailable { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+        E::Bearer(_) => StatusCode::UNAUTHORIZED,
+        E::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        E::Forbidden { .. } => StatusCode::FORBIDDEN,
+        E::TokenName { .. } | E::TokenLifetime { .. } => StatusCode::BAD_REQUEST,
+        E::TokenExists { .. } | E::LastAdminToken { .. } => StatusCode::CONFLICT,
+        E::TokenMissing { .. } => StatusCode::NOT_FOUND,
+        E::Randomness { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn retry_after_secs(error: &ServiceError) -> Option<u64> {
+    match error {
+        ServiceError::Access(AccessError::TooManyAttempts { retry_after_secs }) => {
+            Some(*retry_after_secs)
+        }
+        _ => None,
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response<Body> {
-        let status = self.status;
+        let (status, retry_after_secs) = (self.status, self.retry_after_secs);
         let mut response = (status, axum::Json(self)).into_response();
+        let headers = response.headers_mut();
+        if let Some(secs) = retry_after_secs {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
         if status == StatusCode::UNAUTHORIZED {
-            let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

@@ -127,6 +127,7 @@ impl From<ServiceError> for Refused {
             | E::Upload { .. }
             | E::Signing(_)
             | E::Inventory(_)
+            | E::Access(_)
             | E::File { .. }
             | E::Store(_)
             | E::Stopping => (StatusCode::INTERNAL_SERVER_ERROR, ErrorTag::OperationFailed),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sztp_cms::UnixTime;
 
-use super::rfc3339;
+use super::{optional_rfc3339, rfc3339};
 
 /// A voucher, without its octets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,15 +90,4 @@ pub struct VoucherUploads {
     pub refused: u64,
     /// File by file.
     pub files: Vec<VoucherUpload>,
-}
-
-#[expect(clippy::ref_option, reason = "serde calls it so")]
-fn optional_rfc3339<S: serde::Serializer>(
-    time: &Option<UnixTime>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match time {
-        Some(time) => serializer.collect_str(time),
-        None => serializer.serialize_none(),
-    }
 }

@@ -5,11 +5,9 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::Notice;
-use crate::service::{now, token_hash};
+use crate::model::{Role, Token};
+use crate::service::{new_secret, now, token_hash};
 use crate::store::Store;
 use crate::{Config, ServerError};
 
@@ -72,7 +70,7 @@ pub(super) async fn first_token(
     store: &impl Store,
     notices: &mut Vec<Notice>,
 ) -> Result<(), ServerError> {
-    if !store.tokens().await?.is_empty() {
+    if !store.token_hashes().await?.is_empty() {
         return Ok(());
     }
     let path = token_file(directory);
@@ -83,16 +81,20 @@ pub(super) async fn first_token(
         }
         create_private(&path, format!("{token}\n").as_bytes())
     };
-    let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| ServerError::File {
-        path: path.clone(),
+    let token = new_secret().map_err(|error| ServerError::Process {
         reason: error.to_string(),
     })?;
-    let token = URL_SAFE_NO_PAD.encode(random);
     // The file first: without its hash in the database it opens nothing, and the next start makes
     // another. No request is answered yet.
     write(&token).map_err(|error| file_error(&path, &error))?;
-    store.add_token("admin", token_hash(&token), now()).await?;
+    let first = Token {
+        name: "admin".to_owned(),
+        role: Role::Admin,
+        created_at: now(),
+        created_by: None,
+        expires_at: None,
+    };
+    store.add_token(first, token_hash(&token)).await?;
     notices.push(Notice::MadeToken(path));
     Ok(())
 }

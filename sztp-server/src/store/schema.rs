@@ -22,7 +22,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 4] = [
     // What changes with each report is apart from what may be large.
     "CREATE TABLE device (
         serial_number TEXT PRIMARY KEY NOT NULL,
@@ -143,6 +143,71 @@ const STEPS: [&str; 2] = [
         notes TEXT,
         created_at INTEGER NOT NULL,
         voucher BLOB NOT NULL
+     ) STRICT;",
+    // Tokens have a role and an end; who changed what; which bootstrap a device is in.
+    "ALTER TABLE token ADD COLUMN role TEXT NOT NULL DEFAULT 'admin';
+     ALTER TABLE token ADD COLUMN expires_at INTEGER;
+     ALTER TABLE token ADD COLUMN created_by TEXT;
+     CREATE UNIQUE INDEX token_by_name ON token (name);
+     CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        time INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        role TEXT NOT NULL,
+        proved_by TEXT NOT NULL,
+        address TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        action TEXT NOT NULL,
+        object TEXT NOT NULL,
+        detail TEXT,
+        outcome TEXT NOT NULL
+     ) STRICT;
+     CREATE INDEX audit_by_actor ON audit (actor, id);
+     ALTER TABLE device ADD COLUMN bootstrap INTEGER;",
+    // How devices were answered; manufacturers' anchors and revocation lists; who knocked and is
+    // not known.
+    "ALTER TABLE device ADD COLUMN served_dialect TEXT;
+     CREATE TABLE trust_anchor (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        purpose TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        name TEXT,
+        serial_source TEXT NOT NULL,
+        allow_sha1 INTEGER NOT NULL,
+        subject TEXT NOT NULL,
+        not_after INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        certificate BLOB NOT NULL,
+        UNIQUE (purpose, sha256)
+     ) STRICT;
+     CREATE TABLE revocation_list (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        issuer TEXT NOT NULL UNIQUE,
+        this_update INTEGER NOT NULL,
+        next_update INTEGER,
+        created_at INTEGER NOT NULL,
+        crl BLOB NOT NULL
+     ) STRICT;
+     CREATE TABLE unknown_device (
+        serial_number TEXT PRIMARY KEY NOT NULL,
+        first_seen INTEGER NOT NULL,
+        last_seen INTEGER NOT NULL,
+        times INTEGER NOT NULL,
+        peer TEXT NOT NULL,
+        source TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        anchor TEXT,
+        vendor TEXT,
+        hw_model TEXT,
+        os_name TEXT,
+        os_version TEXT
+     ) STRICT;
+     CREATE INDEX unknown_device_by_last_seen ON unknown_device (last_seen);
+     CREATE TABLE activation_code (
+        serial_number TEXT PRIMARY KEY NOT NULL
+            REFERENCES device (serial_number) ON DELETE CASCADE,
+        code BLOB NOT NULL,
+        created_at INTEGER NOT NULL
      ) STRICT;",
 ];
 

@@ -1,5 +1,6 @@
 //! The store in one SQLite file: write-ahead log, `synchronous=FULL`, one writer, several readers.
 
+mod access;
 mod catalog;
 mod inventory;
 mod vouchers;
@@ -16,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::writer::Writer;
 use super::{
     DeletedImage, Occurrence, PutDevice, PutOutcome, Recorded, Store, StoreFuture, StoredDevice,
-    devices, schema,
+    audit, devices, schema,
 };
 use crate::StoreError;
 use crate::model::{DeviceFilter, DeviceSummary, HistoryEntry, Image, Listed, Page};
@@ -65,7 +66,28 @@ impl SqliteStore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        Box::pin(async move { writer.ok_or(StoreError::Closed)?.write(work).await })
+        let scope = audit::Scope::current();
+        Box::pin(async move {
+            let writer = writer.ok_or(StoreError::Closed)?;
+            let Some((scope, record)) = scope.and_then(audit::Scope::take) else {
+                return writer.write(work).await;
+            };
+            let line = record.clone();
+            let audited = move |connection: &Connection| {
+                let before = connection.total_changes();
+                let result = work(connection)?;
+                let is_changed = connection.total_changes() != before;
+                if is_changed {
+                    access::append(connection, &line)?;
+                }
+                Ok((result, is_changed))
+            };
+            let result = writer.write(audited).await;
+            if !matches!(result, Ok((_, true))) {
+                scope.put_back(record);
+            }
+            result.map(|(result, _)| result)
+        })
     }
 
     fn read<T: Send + 'static>(
@@ -241,24 +263,6 @@ impl Store for SqliteStore {
             Ok(connection
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM image WHERE sha256 = ?1)")?
                 .query_row([sha256], |row| row.get(0))?)
-        })
-    }
-
-    fn add_token(&self, name: &str, sha256: [u8; 32], time: UnixTime) -> StoreFuture<'_, ()> {
-        let name = name.to_owned();
-        self.write(move |connection| {
-            connection
-                .prepare_cached("INSERT INTO token (name, sha256, created_at) VALUES (?1, ?2, ?3)")?
-                .execute(params![name, sha256, time.secs()])?;
-            Ok(())
-        })
-    }
-
-    fn tokens(&self) -> StoreFuture<'_, Vec<[u8; 32]>> {
-        self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT sha256 FROM token")?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 
