@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use sztp_cms::{CertificateError, CmsError, IssueError, KeyError, Rule};
+use sztp_cms::{CertificateError, CmsError, CrlError, IssueError, KeyError, Rule};
 use sztp_core::artifacts::ArtifactError;
 use sztp_core::conveyed_info::ConveyedInfoError;
 use sztp_server::lab::LabError;
@@ -197,6 +197,12 @@ impl From<ConveyedInfoError> for Failure {
 
 impl From<CertificateError> for Failure {
     fn from(error: CertificateError) -> Self {
+        Self::new(error.code(), &error).rule(error.rule())
+    }
+}
+
+impl From<CrlError> for Failure {
+    fn from(error: CrlError) -> Self {
         Self::new(error.code(), &error).rule(error.rule())
     }
 }

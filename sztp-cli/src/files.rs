@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sztp_cms::{Certificate, SigningKey, TrustAnchors};
+use sztp_cms::{Certificate, CertificateRevocationList, SigningKey, TrustAnchors};
 use sztp_voucher::VoucherError;
 
 use crate::failure::{Failure, TEXT_MODE_HINT};
@@ -63,6 +63,20 @@ pub(crate) fn read_certificate(path: &Path) -> Result<(Certificate, Vec<Certific
 /// Reads the certificates of several files as trust anchors.
 pub(crate) fn read_anchors(paths: &[PathBuf]) -> Result<TrustAnchors, Failure> {
     Ok(TrustAnchors::new(read_all_certificates(paths)?))
+}
+
+/// Reads the revocation lists of several files.
+pub(crate) fn read_revocation_lists(
+    paths: &[PathBuf],
+) -> Result<Vec<CertificateRevocationList>, Failure> {
+    let mut all = Vec::new();
+    for path in paths {
+        let octets = read(path)?;
+        let lists = CertificateRevocationList::list_from_pem_or_der(&octets)
+            .map_err(|error| explained(&octets, Failure::from(error)).at(path))?;
+        all.extend(lists);
+    }
+    Ok(all)
 }
 
 /// Reads a private key; an encrypted one with the passphrase from `passphrase_file`, from

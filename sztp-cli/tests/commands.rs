@@ -283,12 +283,52 @@ fn several_vouchers_at_once() {
 }
 
 #[test]
+fn a_revoked_masa() {
+    let bench = Workbench::new();
+    bench.issue("", "voucher.vcj").ok();
+    let masa = bench.read("lab/vendor/masa.crt");
+    let masa = Certificate::from_pem_or_der(&masa).expect("a certificate");
+    let serial = masa.serial_hex().replace(':', "");
+    bench.write(
+        "openssl.cnf",
+        "[ca]\ndefault_ca = own\n[own]\ndatabase = index\ncrlnumber = number\n\
+         certificate = lab/vendor/root.crt\nprivate_key = lab/vendor/root.key\n\
+         default_md = sha256\n",
+    );
+    bench.write("number", "01\n");
+    bench.write("index", "");
+    let publish = |name: &str, on: &str| {
+        let arguments = format!(
+            "ca -gencrl -config openssl.cnf -crl_lastupdate {on}000000Z -crl_nextupdate \
+             20271124000000Z -out {name}"
+        );
+        bench
+            .run_other("openssl", &arguments)
+            .map(workbench::Ran::ok)
+    };
+    if publish("good.crl", "20261124").is_none() {
+        return;
+    }
+    bench.write(
+        "index",
+        format!("R\t491231235959Z\t261124000000Z\t{serial}\tunknown\t/CN=MASA\n"),
+    );
+    publish("bad.crl", "20261125").expect("openssl");
+    let verify = |more: &str| bench.run(&format!("{VERIFY} {LATER}{more}"));
+    verify("").ok();
+    verify(" --crl good.crl").ok();
+    verify(" --crl bad.crl").refused("voucher.untrusted-signer");
+    verify(" --crl good.crl bad.crl").refused("voucher.untrusted-signer");
+    // The list must speak of the signer, and be one.
+    let late = format!("{VERIFY} --at 2028-01-01 --crl good.crl");
+    bench.run(&late).refused("voucher.untrusted-signer");
+    verify(" --crl lab/vendor/root.crt").refused("crl.missing");
+}
+
+#[test]
 fn what_is_not_supported_is_refused_and_not_ignored() {
     let bench = Workbench::new();
     bench.make_artifacts();
-    bench
-        .run(&format!("{VERIFY} --crl some.crl"))
-        .misused("usage.crl-unsupported");
     bench
         .run(
             "conveyed-info sign onboarding.json --owner-cert lab/owner/owner.crt --owner-key \

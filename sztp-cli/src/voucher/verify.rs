@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
-use sztp_cms::Certificate;
+use sztp_cms::{Certificate, RevocationPolicy};
 use sztp_voucher::{Profile, VoucherContext, VoucherReport};
 
 use super::checks;
@@ -35,7 +35,8 @@ pub(crate) struct Verify {
     nonce: Option<Octets>,
     #[command(flatten)]
     at: At,
-    /// Revocation lists; not supported in this version, and refused rather than ignored
+    /// Revocation lists, several files, repeatable: one of them must say of the voucher's signer
+    /// that it is not revoked
     #[arg(long, value_name = "F", num_args = 1..)]
     crl: Vec<PathBuf>,
     #[command(flatten)]
@@ -44,13 +45,6 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(super) fn run(self) -> Result<Report, Failure> {
-        if !self.crl.is_empty() {
-            return Err(Failure::usage(
-                "usage.crl-unsupported",
-                "revocation is not checked in this version, so --crl would have no effect",
-            )
-            .hint("check revocation by other means and leave --crl out"));
-        }
         if self.files.is_empty() {
             return Err(Failure::usage("usage.no-voucher", "no voucher is given")
                 .hint("name the voucher before --trust-anchor, which takes several files"));
@@ -65,7 +59,15 @@ impl Verify {
                 .as_ref()
                 .and_then(Certificate::serial_number_attribute)
         });
+        let crls = files::read_revocation_lists(&self.crl)?;
+        let revocation = if crls.is_empty() {
+            RevocationPolicy::NotChecked
+        } else {
+            RevocationPolicy::EndEntity
+        };
         let context = VoucherContext {
+            revocation,
+            crls: &crls,
             serial_number: serial_number.as_deref(),
             idevid: idevid.as_ref(),
             nonce: nonce(self.nonce.as_ref()),
