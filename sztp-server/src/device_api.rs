@@ -7,6 +7,7 @@
 mod basic_auth;
 mod discovery;
 mod files;
+mod leniency;
 mod reply;
 mod rpc;
 
@@ -62,8 +63,11 @@ impl DeviceApi {
         let mut device = self.service.identify(peer).await?;
         let span = tracing::info_span!("device", serial_number = device.serial_number());
         async {
-            let result = match resource.strip_prefix("/operations/") {
-                Some(name) => {
+            let result = match operation_in(resource) {
+                Some((name, doubled)) => {
+                    if doubled {
+                        device.note("the path of the operation came after another path");
+                    }
                     if trimmed.len() != path.len() {
                         device.note("the request's path ended in a slash");
                     }
@@ -109,6 +113,17 @@ impl Handler for DeviceApi {
     }
 }
 
+/// The name of an operation, and whether the path is one that was put together from two: a URL
+/// with a path and what a device appends to the server's root.
+fn operation_in(resource: &str) -> Option<(&str, bool)> {
+    let name = resource.strip_prefix(OPERATIONS)?;
+    let again = [ROOT, OPERATIONS].concat();
+    match name.rsplit_once(again.as_str()) {
+        Some((_, name)) => Some((name, true)),
+        None => Some((name, false)),
+    }
+}
+
 /// The encoding of an error: what the client accepts, else what it sent, else JSON.
 fn error_encoding<B>(request: &Request<B>) -> Encoding {
     let sent = header_text(request, &header::CONTENT_TYPE).and_then(encoding_of);
@@ -122,3 +137,5 @@ fn header_text<'a, B>(request: &'a Request<B>, name: &header::HeaderName) -> Opt
 
 /// The API root (RFC 8040 §3.1), which devices in the field take for granted.
 const ROOT: &str = "/restconf";
+
+const OPERATIONS: &str = "/operations/";

@@ -6,13 +6,13 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use sztp_core::restconf::{ErrorTag, ErrorType, encoding_of, media_type, negotiate};
+use sztp_core::restconf::{ErrorTag, ErrorType, encoding_of, negotiate};
 use sztp_core::rpc::{GetBootstrappingDataInput, ProgressReport};
 use sztp_voucher::yang::Encoding;
 
 use super::discovery::not_acceptable;
 use super::reply::{Refused, method_not_allowed, no_content, options, with_body};
-use super::{DeviceApi, basic_auth, header_text};
+use super::{DeviceApi, basic_auth, header_text, leniency};
 use crate::ServiceError;
 use crate::service::DeviceIdentity;
 
@@ -30,7 +30,9 @@ pub(super) async fn call(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refused> {
     // LEDGER: 8572-5.3-06, 8572-4.4-02
-    if basic_auth::user_name(&request).is_some_and(|user| user != device.serial_number()) {
+    let user = basic_auth::user_name(&request);
+    let has_user = user.is_some();
+    if user.is_some_and(|user| user != device.serial_number()) {
         return Err(ServiceError::OtherDevice.into());
     }
     let operation = operation(name, device)?;
@@ -47,31 +49,42 @@ pub(super) async fn call(
         None => return Err(unsupported_media_type()),
     };
     let accept = header_text(&request, &header::ACCEPT);
-    for text in [content_type, accept].into_iter().flatten() {
-        if text.to_ascii_lowercase().contains("application/yang.data+") {
-            device.note("media type application/yang.data+.. for application/yang-data+..");
-            break;
-        }
+    let dotted = [content_type, accept]
+        .into_iter()
+        .flatten()
+        .any(|text| text.to_ascii_lowercase().contains("application/yang.data+"));
+    if dotted {
+        device.note("media type application/yang.data+.. for application/yang-data+..");
     }
+    let observed = device.observed_mut();
+    observed.xml = sent == Encoding::Xml;
+    observed.accept = accept.is_some();
+    observed.basic = has_user;
+    observed.dotted_media_type = dotted;
     // LEDGER: 8040-5.2-03
     let wanted = negotiate(accept, sent).ok_or_else(not_acceptable)?;
     let body = receive(api, request).await?;
     match operation {
         Operation::GetBootstrappingData => {
-            let (input, notes) = GetBootstrappingDataInput::decode_noting(&body, sent)?;
+            let (input, notes) =
+                leniency::decode(&body, sent, GetBootstrappingDataInput::decode_noting)?;
             for note in notes {
                 device.note(note);
             }
-            let output = api.service.answer(device, &input).await?.encode(wanted);
-            Ok(with_body(StatusCode::OK, media_type(wanted), output, false))
+            let answered = api.service.answer(device, &input).await?;
+            let document = answered.output().encode(wanted);
+            let media_type = answered.media_type(wanted);
+            Ok(with_body(StatusCode::OK, media_type, document, false))
         }
         Operation::ReportProgress => {
-            let (report, notes) = ProgressReport::decode_noting(&body, sent)?;
+            let (report, notes) = leniency::decode(&body, sent, ProgressReport::decode_noting)?;
             for note in notes {
                 device.note(note);
             }
-            api.service.report_progress(device, &report).await?;
-            Ok(no_content())
+            let status = api.service.report_progress(device, &report).await?;
+            let mut response = no_content();
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::NO_CONTENT);
+            Ok(response)
         }
     }
 }
@@ -87,6 +100,7 @@ fn operation(name: &str, device: &mut DeviceIdentity) -> Result<Operation, Refus
         "ietf-sztp-bootstrap-server:report-progress" => Ok(Operation::ReportProgress),
         "ietf-sztp-bootstrap-server:get-bootstrap-data" => {
             device.note("the operation was called get-bootstrap-data");
+            device.observed_mut().short_operation = true;
             Ok(Operation::GetBootstrappingData)
         }
         _ => {

@@ -87,6 +87,9 @@ pub struct ProfileSpec {
     /// Whether generated CMS names the SZTP content types or id-data (RFC 8572 §3.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<ContentTypeChoice>,
+    /// The dialect that its devices speak, or `auto`; none: as the server's `answers.dialect`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
     /// For templates, where a device has none of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: Variables,

@@ -5,21 +5,44 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use der::asn1::ObjectIdentifier;
-use sztp_cms::{CmsError, oids};
-use sztp_core::artifacts::{content_type, sign_artifact, unsigned_artifact};
+use sztp_cms::{CmsError, ContentInfo, SignedDataBuilder, oids};
+use sztp_core::artifacts::content_type;
 use sztp_core::conveyed_info::ConveyedInfo;
 use sztp_core::lifecycle::{self, Event, Policy};
 use sztp_core::rpc::{GetBootstrappingDataInput, GetBootstrappingDataOutput, ReportingLevel};
 use sztp_voucher::yang::Encoding;
 
+use super::catalog::{Catalog, Choice, with_profile};
 use super::check::{Presigned, check_expiry};
 use super::{DeviceIdentity, Service, now, render};
 use crate::ServiceError;
+use crate::dialect::{Dialect, Observed};
 use crate::materials::Materials;
 use crate::model::{
-    Answer, Blob, ContentTypeChoice, ConveyedEncoding, DeviceSpec, Level, PresignedSpec,
+    Answer, Blob, ContentTypeChoice, ConveyedEncoding, DeviceSpec, Level, PresignedSpec, Reported,
+    Variables,
 };
-use crate::store::{Effect, Occurrence, StoredDevice};
+use crate::store::{Effect, Occurrence, Served, StoredDevice};
+
+/// What a device is given, and in which form.
+#[derive(Debug)]
+pub struct Answered {
+    output: GetBootstrappingDataOutput,
+    dialect: Arc<Dialect>,
+    observed: Observed,
+}
+
+impl Answered {
+    /// The leaves.
+    pub fn output(&self) -> &GetBootstrappingDataOutput {
+        &self.output
+    }
+
+    /// The media type that the device wants to see.
+    pub(crate) fn media_type(&self, encoding: Encoding) -> &'static str {
+        self.dialect.media_type(encoding, &self.observed)
+    }
+}
 
 /// An answer, and how it is remembered.
 struct Prepared {
@@ -39,14 +62,15 @@ impl Service {
         &self,
         device: &DeviceIdentity,
         input: &GetBootstrappingDataInput,
-    ) -> Result<GetBootstrappingDataOutput, ServiceError> {
+    ) -> Result<Answered, ServiceError> {
         let stored = self.0.store.device(device.serial_number()).await?;
         let stored = stored.ok_or(ServiceError::DeviceUnknown)?;
-        let spec = &stored.device.spec;
+        let plan = self.plan(stored, device, input).await?;
+        let stored = &plan.stored;
         let served = |promoted_at, expects_word| Effect::Lifecycle {
             event: Event::Served,
             policy: Policy {
-                reprovision: spec.reprovision.unwrap_or(self.0.answers.reprovision),
+                reprovision: plan.spec.reprovision.unwrap_or(self.0.answers.reprovision),
             },
             default_timeout_secs: self.0.answers.progress_timeout_secs,
             expects_word,
@@ -63,7 +87,7 @@ impl Service {
             .await?;
             return Err(refusal.into());
         }
-        let prepared = match self.prepare(&stored, input).await {
+        let prepared = match self.prepare(&plan, input).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 let reason = format!("{}: {error}", error.code());
@@ -89,7 +113,12 @@ impl Service {
                 return Err(error);
             }
         };
-        let message = format!("{}{}", prepared.message, asked(input));
+        let message = format!(
+            "{}{}{}",
+            prepared.message,
+            asked(input),
+            plan.dialect.note(&plan.spec.dialect)
+        );
         let occurrence = device.occurrence(prepared.event, &message);
         let effect = served(
             prepared.promoted.then_some(occurrence.time),
@@ -98,6 +127,7 @@ impl Service {
         let recorded = self
             .record(Occurrence {
                 effect,
+                served: plan.news(),
                 ..occurrence
             })
             .await?;
@@ -105,36 +135,97 @@ impl Service {
         let recorded = recorded.ok_or(ServiceError::DeviceUnknown)?;
         match recorded.refusal {
             Some(refusal) => Err(refusal.into()),
-            None => Ok(prepared.output),
+            None => Ok(Answered {
+                output: prepared.output,
+                dialect: plan.dialect,
+                observed: device.observed().clone(),
+            }),
         }
+    }
+
+    /// What a device is to be given, before it is put together.
+    async fn plan(
+        &self,
+        mut stored: StoredDevice,
+        device: &DeviceIdentity,
+        input: &GetBootstrappingDataInput,
+    ) -> Result<Plan, ServiceError> {
+        let catalog = self.catalog(stored.generation).await?;
+        let before = stored.device.reported.clone();
+        let known = |new: Option<&str>, old: &Option<String>| {
+            let short = |text: &str| text.chars().take(MAX_REPORTED).collect();
+            new.map(short).or_else(|| old.clone())
+        };
+        stored.device.reported = Reported {
+            vendor: known(device.vendor(), &before.vendor),
+            hw_model: known(input.hw_model.as_deref(), &before.hw_model),
+            os_name: known(input.os_name.as_deref(), &before.os_name),
+            os_version: known(input.os_version.as_deref(), &before.os_version),
+        };
+        let choice = catalog.choose(&stored.device, &stored.device.reported);
+        let mut spec = with_profile(&stored.device.spec, choice.profile.as_deref());
+        spec.voucher = stored.voucher.take();
+        let set = spec.dialect.as_deref().unwrap_or(&self.0.answers.dialect);
+        let observed = Observed {
+            os_name: stored.device.reported.os_name.clone(),
+            ..device.observed().clone()
+        };
+        let dialect = self.0.dialects.choose(set, &observed);
+        let spec = dialect.complete(spec);
+        Ok(Plan {
+            trusting: trusts_this_server(input, &stored),
+            dialect,
+            presented: device.serial_number().to_owned(),
+            spec,
+            before,
+            catalog,
+            choice,
+            stored,
+        })
     }
 
     async fn prepare(
         &self,
-        stored: &StoredDevice,
+        plan: &Plan,
         input: &GetBootstrappingDataInput,
     ) -> Result<Prepared, ServiceError> {
-        let spec = &stored.device.spec;
-        let untrusting = input.signed_data_preferred;
-        let info = match &spec.answer {
-            Answer::Nothing | Answer::Profile => return Err(ServiceError::NothingToGive),
-            Answer::Presigned(presigned) => return as_it_is(presigned, spec, untrusting),
-            Answer::Onboarding(onboarding) => self.onboarding(onboarding).await?,
-            Answer::Redirect(redirect) => render::redirect(redirect)?,
+        let (stored, spec) = (&plan.stored, &plan.spec);
+        let wants_signed = input.signed_data_preferred;
+        let mut versions = match &plan.choice.profile {
+            Some(profile) => format!("; profile {}", profile.name),
+            None => String::new(),
+        };
+        let info = match (&spec.answer, &plan.choice.profile) {
+            (Answer::Nothing | Answer::Profile, Some(profile))
+                if profile.spec.gives_something() =>
+            {
+                let issued = Variables::new();
+                let given = self
+                    .by_profile(&plan.catalog, profile, &stored.device, &issued)
+                    .await?;
+                versions = format!("; {}", given.versions);
+                self.onboarding(&given.onboarding).await?
+            }
+            (Answer::Nothing | Answer::Profile, _) => return Err(ServiceError::NothingToGive),
+            (Answer::Presigned(presigned), _) => return as_it_is(presigned, plan, wants_signed),
+            (Answer::Onboarding(onboarding), _) => self.onboarding(onboarding).await?,
+            (Answer::Redirect(redirect), _) => render::redirect(redirect)?,
         };
         let is_onboarding = matches!(info, ConveyedInfo::Onboarding(_));
+        // Unsigned redirect information is of use to every device (RFC 8572 §5.5), and to some of
+        // more use than signed.
+        let leave_unsigned = !is_onboarding && spec.sign == Some(false);
         let materials = self.materials();
-        if let Some(voucher) = &spec.voucher {
-            check_expiry(&materials, &stored.device.serial_number, &voucher.0, now())?;
+        if let Some(voucher) = spec.voucher.as_ref().filter(|_| !leave_unsigned) {
+            check_expiry(&materials, &plan.presented, &voucher.0, now())?;
             // LEDGER: 8572-9.6-05, 8572-B-01
-            if untrusting
+            if !plan.trusting
                 && is_onboarding
                 && spec.promote.unwrap_or(self.0.answers.promote)
-                && !was_just_promoted(stored)
                 && let Some(anchor) = &materials.tls_anchor
             {
                 let redirect = self.redirect_here(anchor.clone());
-                let output = signed(materials, redirect, spec, voucher).await?;
+                let output = signed(materials, redirect, plan, voucher).await?;
                 return Ok(Prepared {
                     output,
                     event: "promoted",
@@ -144,37 +235,96 @@ impl Service {
                 });
             }
             let sign = spec.sign.unwrap_or(self.0.answers.sign) || !self.0.answers.allow_unsigned;
-            if untrusting || sign {
-                let mut output = signed(materials, info, spec, voucher).await?;
-                output.reporting_level = reporting_level(spec, untrusting, is_onboarding);
-                return Ok(Prepared::served("signed", is_onboarding, output));
+            if wants_signed || sign {
+                let mut output = signed(materials, info, plan, voucher).await?;
+                output.reporting_level = plan.reporting_level(is_onboarding);
+                return Ok(Prepared::served("signed", is_onboarding, &versions, output));
             }
         }
         // LEDGER: 8572-7.3-02
-        if untrusting && is_onboarding {
+        if (wants_signed && is_onboarding) || (!is_onboarding && spec.sign == Some(true)) {
             return Err(ServiceError::NothingSigned);
         }
         if is_onboarding && !self.0.answers.allow_unsigned {
             return Err(ServiceError::UnsignedForbidden);
         }
         let output = GetBootstrappingDataOutput {
-            reporting_level: reporting_level(spec, untrusting, is_onboarding),
-            conveyed_information: unsigned_artifact(&info, encoding(spec)),
+            reporting_level: plan.reporting_level(is_onboarding),
+            conveyed_information: ContentInfo::unsigned(
+                content_type(encoding(spec)),
+                &plan.dialect.encode(&info, encoding(spec)),
+            ),
             owner_certificate: None,
             ownership_voucher: None,
         };
-        Ok(Prepared::served("unsigned", is_onboarding, output))
+        Ok(Prepared::served(
+            "unsigned",
+            is_onboarding,
+            &versions,
+            output,
+        ))
+    }
+}
+
+/// What a device is to be given, before it is put together.
+struct Plan {
+    stored: StoredDevice,
+    /// The serial number of the device's certificate, which need not be the one it is filed under.
+    presented: String,
+    /// What is set for the device, by itself or by its profile.
+    spec: DeviceSpec,
+    /// What it said of itself the last time.
+    before: Reported,
+    catalog: Arc<Catalog>,
+    choice: Choice,
+    dialect: Arc<Dialect>,
+    /// Whether the device trusts this server, as far as one can tell.
+    trusting: bool,
+}
+
+impl Plan {
+    /// What is to be remembered with the device; mostly it is what is there already.
+    fn news(&self) -> Option<Served> {
+        let device = &self.stored.device;
+        let profile = self.choice.profile.as_deref();
+        let served = Served {
+            profile: profile.map(|profile| profile.name.clone()),
+            progress_timeout_secs: profile.and_then(|profile| profile.spec.progress_timeout_secs),
+            reported: device.reported.clone(),
+            dialect: Some(self.dialect.name.clone()),
+        };
+        let same = served.profile == device.served_profile
+            && served.progress_timeout_secs == self.stored.served_timeout
+            && served.reported == self.before
+            && served.dialect == self.stored.served_dialect;
+        (!same).then_some(served)
+    }
+}
+
+impl Plan {
+    /// LEDGER: 8572-7.3-06, 8572-7.3-09: only those report who trust this server and onboard here.
+    fn reporting_level(&self, is_onboarding: bool) -> Option<ReportingLevel> {
+        let wanted = self.trusting && is_onboarding && self.dialect.takes_reporting_level();
+        wanted.then_some(match self.spec.reporting_level {
+            Some(Level::Minimal) => ReportingLevel::Minimal,
+            None | Some(Level::Verbose) => ReportingLevel::Verbose,
+        })
     }
 }
 
 impl Prepared {
-    fn served(how: &str, is_onboarding: bool, output: GetBootstrappingDataOutput) -> Self {
+    fn served(
+        how: &str,
+        is_onboarding: bool,
+        versions: &str,
+        output: GetBootstrappingDataOutput,
+    ) -> Self {
         let what = if is_onboarding {
             "onboarding"
         } else {
             "redirect"
         };
-        let message = format!("{how} {what} information");
+        let message = format!("{how} {what} information{versions}");
         Self {
             output,
             event: "served",
@@ -188,17 +338,17 @@ impl Prepared {
 /// Artifacts that were made elsewhere.
 fn as_it_is(
     presigned: &PresignedSpec,
-    spec: &DeviceSpec,
-    untrusting: bool,
+    plan: &Plan,
+    wants_signed: bool,
 ) -> Result<Prepared, ServiceError> {
     let look = Presigned::look_at(presigned)?;
-    if untrusting && look.is_unsigned() && look.is_onboarding() == Some(true) {
+    if wants_signed && look.is_unsigned() && look.is_onboarding() == Some(true) {
         return Err(ServiceError::NothingSigned);
     }
     let octets = |blob: &Option<Blob>| blob.as_ref().map(|blob| blob.0.clone());
     let output = GetBootstrappingDataOutput {
         // What is encrypted may be either.
-        reporting_level: reporting_level(spec, untrusting, look.is_onboarding() != Some(false)),
+        reporting_level: plan.reporting_level(look.is_onboarding() != Some(false)),
         conveyed_information: presigned.conveyed_information.0.clone(),
         owner_certificate: octets(&presigned.owner_certificate),
         ownership_voucher: octets(&presigned.ownership_voucher),
@@ -216,14 +366,15 @@ fn as_it_is(
 async fn signed(
     materials: Arc<Materials>,
     info: ConveyedInfo,
-    spec: &DeviceSpec,
+    plan: &Plan,
     voucher: &Blob,
 ) -> Result<GetBootstrappingDataOutput, ServiceError> {
-    let (encoding, content_type) = (encoding(spec), econtent_type(spec));
+    let content_type = econtent_type(&plan.spec);
+    let document = plan.dialect.encode(&info, encoding(&plan.spec));
     let owner_certificate = Some(materials.owner_artifact.clone());
     // An RSA signature takes milliseconds.
     let conveyed_information =
-        tokio::task::spawn_blocking(move || sign(&materials, &info, encoding, content_type))
+        tokio::task::spawn_blocking(move || sign(&materials, document, content_type))
             .await
             .map_err(|_| ServiceError::Stopping)?
             .map_err(ServiceError::Signing)?;
@@ -237,17 +388,10 @@ async fn signed(
 
 pub(super) fn sign(
     materials: &Materials,
-    info: &ConveyedInfo,
-    encoding: Encoding,
+    document: Vec<u8>,
     content_type: ObjectIdentifier,
 ) -> Result<Vec<u8>, CmsError> {
-    sign_artifact(
-        info,
-        encoding,
-        content_type,
-        &materials.owner_key,
-        &materials.owner,
-    )
+    SignedDataBuilder::new(content_type, document).sign(&materials.owner_key, &materials.owner)
 }
 
 /// The encoding inside, whatever the RPC's is.
@@ -265,20 +409,17 @@ fn econtent_type(spec: &DeviceSpec) -> ObjectIdentifier {
     }
 }
 
-/// LEDGER: 8572-7.3-06, 8572-7.3-09: only those report who trust this server and onboard here.
-fn reporting_level(
-    spec: &DeviceSpec,
-    untrusting: bool,
-    is_onboarding: bool,
-) -> Option<ReportingLevel> {
-    (!untrusting && is_onboarding).then_some(match spec.reporting_level {
-        Some(Level::Minimal) => ReportingLevel::Minimal,
-        None | Some(Level::Verbose) => ReportingLevel::Verbose,
-    })
+/// Some devices prefer signed data whether they trust the server or not. One that says what it is
+/// trusts it (RFC 8572 §5.3), and one that was just sent back here with the server's anchor most
+/// likely does; if not, it cannot be promoted, and gets its data instead of another redirect.
+fn trusts_this_server(input: &GetBootstrappingDataInput, stored: &StoredDevice) -> bool {
+    !input.signed_data_preferred
+        || input.hw_model.is_some()
+        || input.os_name.is_some()
+        || input.os_version.is_some()
+        || was_just_promoted(stored)
 }
 
-/// A device that was sent back here and still does not trust this server cannot be promoted (some
-/// never believe a server); it gets its data instead of another redirect.
 fn was_just_promoted(stored: &StoredDevice) -> bool {
     stored
         .promoted_at
@@ -303,6 +444,9 @@ fn asked(input: &GetBootstrappingDataInput) -> String {
     }
     text
 }
+
+/// Characters of what a device says of itself that are kept.
+const MAX_REPORTED: usize = 128;
 
 /// How long a device may take to come back from a redirect to this server.
 const PROMOTION_SECS: i64 = 600;

@@ -1,6 +1,8 @@
 //! What an operator sets for a device is judged before it is stored, by the same code that judges
 //! it in the device.
 
+use std::net::IpAddr;
+
 use sztp_cms::{ContentInfo, Limits, TrustAnchors, UnixTime, WallClock, oids};
 use sztp_core::artifacts::{
     ArtifactError, Authenticated, BootstrappingData, SourceTrust, content_type,
@@ -10,10 +12,12 @@ use sztp_voucher::yang::Encoding;
 use sztp_voucher::{Profile, SignedVoucher, VoucherContext, VoucherError};
 
 use super::answer::sign;
+use super::identity::check_serial_number;
+use super::templates::check_variables;
 use super::{Service, now, render};
-use crate::ServiceError;
 use crate::materials::Materials;
 use crate::model::{Answer, DeviceSpec, PresignedSpec};
+use crate::{InventoryError, ServiceError};
 
 impl Service {
     /// Answers what is to be noted about it.
@@ -22,6 +26,8 @@ impl Service {
         serial_number: &str,
         spec: &DeviceSpec,
     ) -> Result<Vec<String>, ServiceError> {
+        check_members(serial_number, spec)?;
+        self.check_dialect(spec.dialect.as_deref())?;
         match &spec.answer {
             Answer::Nothing | Answer::Profile => {}
             Answer::Onboarding(onboarding) => {
@@ -34,9 +40,168 @@ impl Service {
                 Presigned::look_at(presigned)?.check_grouping(presigned)?;
             }
         }
+        if spec.voucher.is_none() && !matches!(spec.answer, Answer::Presigned(_)) {
+            return Ok(Vec::new());
+        }
         let (materials, spec) = (self.materials(), spec.clone());
         let serial_number = serial_number.to_owned();
         tokio::task::spawn_blocking(move || judge(&materials, &serial_number, &spec, now()))
+            .await
+            .map_err(|_| ServiceError::Stopping)?
+    }
+
+    /// Of a device or a profile.
+    pub(super) fn check_dialect(&self, name: Option<&str>) -> Result<(), InventoryError> {
+        let Some(name) = name else { return Ok(()) };
+        self.0
+            .dialects
+            .check(name)
+            .map_err(|problem| InventoryError::Member {
+                member: "dialect",
+                problem,
+            })
+    }
+}
+
+/// Members whose values are searched, or filled into templates.
+fn check_members(serial_number: &str, spec: &DeviceSpec) -> Result<(), InventoryError> {
+    let refused = |member, problem: &str| {
+        Err(InventoryError::Member {
+            member,
+            problem: problem.to_owned(),
+        })
+    };
+    let mut others: Vec<&str> = spec.serial_numbers.iter().map(String::as_str).collect();
+    others.push(serial_number);
+    others.sort_unstable();
+    if others.windows(2).any(|pair| pair[0] == pair[1]) {
+        return refused("serial_numbers", "a serial number is there twice");
+    }
+    if spec.serial_numbers.len() > MAX_LABELS
+        || spec
+            .serial_numbers
+            .iter()
+            .any(|text| check_serial_number(text).is_err())
+    {
+        return refused(
+            "serial_numbers",
+            "at most 64, each of 1 to 64 printable characters",
+        );
+    }
+    for (member, labels) in [("tags", &spec.tags), ("groups", &spec.groups)] {
+        let bad = |label: &String| !is_text(label, MAX_LABEL) || label.contains([';', ',']);
+        if labels.len() > MAX_LABELS || labels.iter().any(bad) {
+            return refused(
+                member,
+                "at most 64, each of 1 to 128 characters without comma and semicolon",
+            );
+        }
+    }
+    for (member, value) in [
+        ("host_name", &spec.host_name),
+        ("vendor", &spec.vendor),
+        ("model", &spec.model),
+        ("location", &spec.location),
+        ("profile", &spec.profile),
+    ] {
+        if value.as_ref().is_some_and(|text| !is_text(text, MAX_TEXT)) {
+            return refused(member, "1 to 255 printable characters");
+        }
+    }
+    if let Some(address) = &spec.management_address
+        && !is_address(address)
+    {
+        return refused(
+            "management_address",
+            "an IPv4 or IPv6 address, perhaps with a prefix length",
+        );
+    }
+    check_variables("variables", &spec.variables)?;
+    let attributes = serde_json::to_string(&spec.attributes).map_or(0, |text| text.len());
+    if attributes > MAX_ATTRIBUTES {
+        return refused("attributes", "more than 262144 octets as JSON");
+    }
+    Ok(())
+}
+
+fn is_text(text: &str, limit: usize) -> bool {
+    (1..=limit).contains(&text.chars().count())
+        && text.trim() == text
+        && !text.chars().any(char::is_control)
+}
+
+fn is_address(text: &str) -> bool {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return false;
+    };
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok_and(|bits| bits <= longest))
+}
+
+/// Judges vouchers against the anchors and the owner certificate in use, as devices do.
+pub(super) struct VoucherJudge {
+    /// None: there is nothing to judge by.
+    anchors: Option<TrustAnchors>,
+    /// Any conveyed information shows whether the owner certificate in use goes with a voucher.
+    data: BootstrappingData,
+}
+
+impl VoucherJudge {
+    fn new(materials: &Materials) -> Result<Self, ServiceError> {
+        let info = ConveyedInfo::Onboarding(OnboardingInformation::default());
+        let json = content_type(Encoding::Json);
+        let conveyed_information = match materials.voucher_anchors {
+            Some(_) => {
+                sign(materials, info.encode(Encoding::Json), json).map_err(ServiceError::Signing)?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self {
+            anchors: materials.voucher_anchors.clone(),
+            data: BootstrappingData {
+                conveyed_information,
+                owner_certificate: Some(materials.owner_artifact.clone()),
+                ownership_voucher: None,
+            },
+        })
+    }
+
+    /// Answers whether it could be verified.
+    pub(super) fn judge(
+        &self,
+        serial_number: &str,
+        voucher: &[u8],
+        now: UnixTime,
+        notes: &mut Vec<String>,
+    ) -> Result<bool, ServiceError> {
+        let Some(anchors) = &self.anchors else {
+            let parsed = SignedVoucher::parse(voucher, Profile::Rfc8366bis)
+                .map_err(|error| ServiceError::Artifacts(error.into()))?;
+            notes.push(format!(
+                "the voucher was not verified, as voucher_anchors is not set; it says serial \
+                 number {}",
+                parsed.unverified().serial_number
+            ));
+            return Ok(false);
+        };
+        let data = BootstrappingData {
+            ownership_voucher: Some(voucher.to_vec()),
+            ..self.data.clone()
+        };
+        authenticate(&data, anchors, serial_number, now, notes)?;
+        Ok(true)
+    }
+}
+
+impl Service {
+    /// For any number of vouchers.
+    pub(super) async fn voucher_judge(&self) -> Result<VoucherJudge, ServiceError> {
+        let materials = self.materials();
+        tokio::task::spawn_blocking(move || VoucherJudge::new(&materials))
             .await
             .map_err(|_| ServiceError::Stopping)?
     }
@@ -50,32 +215,8 @@ fn judge(
 ) -> Result<Vec<String>, ServiceError> {
     let mut notes = Vec::new();
     if let Some(voucher) = &spec.voucher {
-        let Some(anchors) = &materials.voucher_anchors else {
-            let parsed = SignedVoucher::parse(&voucher.0, Profile::Rfc8366bis)
-                .map_err(|error| ServiceError::Artifacts(error.into()))?;
-            notes.push(format!(
-                "the voucher was not verified, as voucher_anchors is not set; it says serial \
-                 number {}",
-                parsed.unverified().serial_number
-            ));
-            return Ok(notes);
-        };
-        // Any conveyed information shows whether the owner certificate in use goes with the
-        // voucher.
-        let info = ConveyedInfo::Onboarding(OnboardingInformation::default());
-        let signed = sign(
-            materials,
-            &info,
-            Encoding::Json,
-            content_type(Encoding::Json),
-        )
-        .map_err(ServiceError::Signing)?;
-        let data = BootstrappingData {
-            conveyed_information: signed,
-            owner_certificate: Some(materials.owner_artifact.clone()),
-            ownership_voucher: Some(voucher.0.clone()),
-        };
-        authenticate(&data, anchors, serial_number, now, &mut notes)?;
+        let judge = VoucherJudge::new(materials)?;
+        judge_for_any(&judge, serial_number, spec, &voucher.0, now, &mut notes)?;
     }
     if let Answer::Presigned(presigned) = &spec.answer
         && let (Some(owner_certificate), Some(ownership_voucher)) =
@@ -93,6 +234,28 @@ fn judge(
         authenticate(&data, anchors, serial_number, now, &mut notes)?;
     }
     Ok(notes)
+}
+
+/// A device's voucher may name any of its serial numbers.
+fn judge_for_any(
+    judge: &VoucherJudge,
+    serial_number: &str,
+    spec: &DeviceSpec,
+    voucher: &[u8],
+    now: UnixTime,
+    notes: &mut Vec<String>,
+) -> Result<(), ServiceError> {
+    let first = match judge.judge(serial_number, voucher, now, notes) {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    for other in &spec.serial_numbers {
+        if judge.judge(other, voucher, now, notes).is_ok() {
+            notes.push(format!("the voucher is for serial number {other}"));
+            return Ok(());
+        }
+    }
+    Err(first)
 }
 
 /// Whether a voucher that was good when it arrived has run out since. Only one that says so is
@@ -225,5 +388,53 @@ impl Presigned {
             ),
             _ => Ok(()),
         }
+    }
+}
+
+const MAX_LABELS: usize = 64;
+const MAX_LABEL: usize = 128;
+const MAX_TEXT: usize = 255;
+const MAX_ATTRIBUTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_with_and_without_prefix_length() {
+        for good in [
+            "192.0.2.1",
+            "192.0.2.1/24",
+            "2001:db8::1",
+            "2001:db8::1/128",
+        ] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in [
+            "",
+            "router1",
+            "192.0.2.1/33",
+            "192.0.2.1/",
+            "2001:db8::1/129",
+            "192.0.2.1/-1",
+        ] {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn members_that_cannot_be_kept() {
+        let refused = |spec: &DeviceSpec| check_members("A", spec).err();
+        let mut spec = DeviceSpec::default();
+        assert_eq!(refused(&spec), None);
+        spec.serial_numbers = vec!["A".to_owned()];
+        assert!(refused(&spec).is_some(), "its own serial number again");
+        spec.serial_numbers = vec!["RP0".to_owned(), "RP1".to_owned()];
+        assert_eq!(refused(&spec), None);
+        spec.tags.insert("a;b".to_owned());
+        assert!(refused(&spec).is_some());
+        spec.tags.clear();
+        spec.variables.insert("a-b".to_owned(), 1.into());
+        assert!(refused(&spec).is_some(), "no template could name it");
     }
 }

@@ -9,6 +9,7 @@ use sztp_cms::{Certificate, PathError, PathOptions, UnixTime, WallClock, validat
 
 use super::{Service, now};
 use crate::ServiceError;
+use crate::dialect::Observed;
 use crate::store::{Effect, Occurrence};
 
 /// Who is at the other end of a connection, as TLS says; nothing of it is believed yet.
@@ -24,7 +25,9 @@ pub struct Peer {
 #[derive(Debug, Clone)]
 pub struct DeviceIdentity {
     serial_number: String,
+    vendor: Option<String>,
     address: SocketAddr,
+    observed: Observed,
     notes: Vec<String>,
 }
 
@@ -32,6 +35,20 @@ impl DeviceIdentity {
     /// As vouchers name it.
     pub fn serial_number(&self) -> &str {
         &self.serial_number
+    }
+
+    /// Who made it, as its certificate says.
+    pub fn vendor(&self) -> Option<&str> {
+        self.vendor.as_deref()
+    }
+
+    /// What its requests show of its platform.
+    pub(crate) fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    pub(crate) fn observed_mut(&mut self) -> &mut Observed {
+        &mut self.observed
     }
 
     /// Notes a leniency for the history of whatever comes next.
@@ -91,7 +108,13 @@ impl Service {
             .ok_or(ServiceError::SerialNumberMissing)?;
         let mut identity = DeviceIdentity {
             serial_number: serial_number.to_owned(),
+            vendor: end_entity.organization(),
             address: peer.address,
+            observed: Observed {
+                vendor: end_entity.organization(),
+                product_and_serial: attribute.as_deref() != Some(serial_number),
+                ..Observed::default()
+            },
             notes: Vec::new(),
         };
         if attribute.as_deref() != Some(serial_number) {

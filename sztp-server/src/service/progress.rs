@@ -12,12 +12,13 @@ use crate::store::{Effect, Occurrence};
 
 impl Service {
     /// `report-progress` (RFC 8572 §7.3). The report is on disk when this returns, also when the
-    /// device's state does not allow it.
+    /// device's state does not allow it. The answer is the HTTP status that acknowledges it, 204
+    /// but for devices of which another is known.
     pub async fn report_progress(
         &self,
         device: &DeviceIdentity,
         report: &ProgressReport,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<u16, ServiceError> {
         let occurrence = device.occurrence("progress", &told(report));
         let recorded = self
             .record(Occurrence {
@@ -38,7 +39,14 @@ impl Service {
             .ok_or(ServiceError::DeviceUnknown)?;
         match recorded.refusal {
             Some(refusal) => Err(refusal.into()),
-            None => Ok(()),
+            None => Ok(match recorded.dialect {
+                Some(name) => self.0.dialects.choose(&name, device.observed()),
+                None => self
+                    .0
+                    .dialects
+                    .choose(&self.0.answers.dialect, device.observed()),
+            }
+            .report_status()),
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) fn put_device(
         progress_timeout: None,
         served_timeout: None,
         served_profile: None,
+        served_dialect: None,
         reported: Reported::default(),
         created_at: put.time,
         updated_at: put.time,
@@ -106,6 +107,10 @@ pub(super) fn record(
         Some(served) => served.progress_timeout_secs,
         None => row.served_timeout,
     };
+    let dialect = match &occurrence.served {
+        Some(served) => served.dialect.clone(),
+        None => row.served_dialect.clone(),
+    };
     let time = occurrence.time;
     let mut refusal = None;
     let mut next = None;
@@ -142,6 +147,7 @@ pub(super) fn record(
                     entry: None,
                     status: row.status,
                     refusal: None,
+                    dialect: row.served_dialect,
                 }));
             }
             match lifecycle::apply(&row.status, &Event::TimedOut, Policy::default()) {
@@ -200,6 +206,7 @@ pub(super) fn record(
         entry: Some(entry),
         status,
         refusal,
+        dialect,
     }))
 }
 
@@ -224,7 +231,7 @@ fn remember(
     connection
         .prepare_cached(
             "UPDATE device SET served_profile = ?2, served_timeout = ?3, vendor = ?4,
-                hw_model = ?5, os_name = ?6, os_version = ?7
+                hw_model = ?5, os_name = ?6, os_version = ?7, served_dialect = ?8
              WHERE serial_number = ?1",
         )?
         .execute(params![
@@ -237,6 +244,7 @@ fn remember(
             served.reported.hw_model,
             served.reported.os_name,
             served.reported.os_version,
+            served.dialect,
         ])?;
     Ok(())
 }
@@ -303,6 +311,7 @@ struct DeviceRow {
     progress_timeout: Option<u64>,
     served_timeout: Option<u64>,
     served_profile: Option<String>,
+    served_dialect: Option<String>,
     reported: Reported,
     created_at: UnixTime,
     updated_at: UnixTime,
@@ -327,7 +336,7 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
         .prepare_cached(
             "SELECT state, stage, parsed, reason, promoted_at, deadline, created_at, updated_at,
                 progress_timeout, served_timeout, served_profile, vendor, hw_model, os_name,
-                os_version
+                os_version, served_dialect
              FROM device WHERE serial_number = ?1",
         )?
         .query_row([serial_number], |row| {
@@ -351,6 +360,7 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
                     .get::<_, Option<i64>>(9)?
                     .and_then(|secs| u64::try_from(secs).ok()),
                 served_profile: row.get(10)?,
+                served_dialect: row.get(15)?,
                 reported: Reported {
                     vendor: row.get(11)?,
                     hw_model: row.get(12)?,
@@ -400,6 +410,7 @@ pub(super) fn load_in(
         status: row.status,
         promoted_at: row.promoted_at,
         served_timeout: row.served_timeout,
+        served_dialect: row.served_dialect.clone(),
         voucher,
         generation: inventory::generation(snapshot)?,
     }))
