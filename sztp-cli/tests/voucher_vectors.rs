@@ -4,6 +4,7 @@
 //! The files are not part of this project. They are looked for in `$SZTP_VECTORS`, in
 //! `$SZTP_SHARED/vectors` and beside the workspace in `../shared/vectors`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -381,7 +382,9 @@ fn folder() -> Option<PathBuf> {
     if folder.join("README.md").exists() {
         return Some(folder);
     }
-    eprintln!(
+    // Not `eprintln!`, which the test harness swallows.
+    let _ = writeln!(
+        std::io::stderr(),
         "NOT TESTED: the vouchers of other software are absent from {}; set SZTP_VECTORS or \
          SZTP_SHARED",
         folder.display()

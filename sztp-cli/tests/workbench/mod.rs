@@ -67,7 +67,11 @@ impl Workbench {
             .stdin(Stdio::null())
             .output();
         let Ok(output) = output else {
-            eprintln!("NOT TESTED: {program} is not installed");
+            // Not `eprintln!`, which the test harness swallows.
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("NOT TESTED: {program} is not installed\n").as_bytes(),
+            );
             return None;
         };
         Some(Ran {
