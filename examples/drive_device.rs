@@ -51,6 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Input::Response {
                     status: 200,
                     content_type: Some(media_type(Encoding::Json).to_owned()),
+                    retry_after: None,
                     body: answer.clone(),
                 }
             }
@@ -68,9 +69,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 );
                 Input::Ended(Ended::Well)
             }
+            Output::CheckEnabled => Input::Enabled(true),
+            // This device has nothing but the server that it knows.
+            Output::ListRemovableStorage
+            | Output::LookUpDhcp
+            | Output::FindDomains
+            | Output::Resolve(_) => Input::Nothing,
             Output::CheckReady | Output::Rollback => Input::Ended(Ended::Well),
-            Output::Done(Outcome::Bootstrapped { server, signed }) => {
-                println!("bootstrapped by {server}, signed by the owner: {signed}");
+            Output::Done(Outcome::Bootstrapped { origin, signed }) => {
+                println!("bootstrapped by {origin}, signed by the owner: {signed}");
                 return Ok(());
             }
             Output::Done(outcome) => return Err(format!("not bootstrapped: {outcome:?}").into()),

@@ -111,9 +111,9 @@ async fn bootstrap(prepared: Prepared) -> Result<Report, Failure> {
         ));
     };
     match outcome {
-        Outcome::Bootstrapped { server, signed } => {
+        Outcome::Bootstrapped { origin, signed } => {
             agent.keep(device.clock_floor())?;
-            let server = server.to_string();
+            let server = origin.to_string();
             let mut text = Text::default();
             text.verdict(&prepared.serial_number, true, "bootstrapped");
             text.row("server", &server);
@@ -128,11 +128,11 @@ async fn bootstrap(prepared: Prepared) -> Result<Report, Failure> {
             });
             Ok(Report::new(text, data))
         }
-        Outcome::Rebooting { server } => Err(Failure::new(
+        Outcome::Rebooting { origin } => Err(Failure::new(
             "agent.rebooting",
             "the boot image is installed and the device reboots; it is not bootstrapped yet",
         )
-        .within(server.to_string())
+        .within(origin.to_string())
         .hint("run the agent again after the reboot")),
         Outcome::Failed(failures) => {
             let mut text = Text::default();
@@ -140,7 +140,7 @@ async fn bootstrap(prepared: Prepared) -> Result<Report, Failure> {
             let failures: Vec<Failure> = failures
                 .iter()
                 .map(|failure| {
-                    Failure::new(failure.kind.code(), &failure.kind).within(failure.server.clone())
+                    Failure::new(failure.kind.code(), &failure.kind).within(failure.origin.clone())
                 })
                 .collect();
             let list: Vec<Value> = failures.iter().map(Failure::to_json).collect();

@@ -1,7 +1,10 @@
 //! Certificate signing requests within bootstrapping (RFC 9646 §3): what a device can do, and what
 //! a server asks for.
 
+use der::asn1::AnyRef;
+use der::{Decode as _, Encode as _, Reader as _, SliceReader};
 use serde_json::{Map, Value, json};
+use sztp_cms::Rule;
 use sztp_voucher::yang::{self, Encoding, Fields, Options, YangError, encode_binary};
 
 use crate::rpc::MessageError;
@@ -94,13 +97,98 @@ impl CsrRequest {
 
     /// Whether a device that can do `support` can fulfil it (RFC 9646 §3.2).
     pub fn is_supported_by(&self, support: &CsrSupport) -> bool {
-        support.formats.contains(&self.format)
-            && self.algorithm_identifier.as_ref().is_none_or(|algorithm| {
-                support
-                    .algorithm_identifiers
-                    .iter()
-                    .any(|offered| offered == algorithm)
-            })
+        self.check_offered(support).is_ok()
+    }
+
+    /// What a device that offered `support` has against it (RFC 9646 §3.2).
+    pub fn check(&self, support: &CsrSupport) -> Result<(), CsrError> {
+        self.check_offered(support)?;
+        let Some(info) = &self.cert_req_info else {
+            return Ok(());
+        };
+        let found = key_algorithm(info).map_err(|_| CsrError::MalformedRequestInfo)?;
+        match &self.algorithm_identifier {
+            Some(selected) if *selected != found => Err(CsrError::AlgorithmMismatch),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_offered(&self, support: &CsrSupport) -> Result<(), CsrError> {
+        if !support.formats.contains(&self.format) {
+            let format = self.format.clone();
+            return Err(CsrError::FormatNotOffered { format });
+        }
+        match &self.algorithm_identifier {
+            Some(selected) if !support.algorithm_identifiers.contains(selected) => {
+                Err(CsrError::AlgorithmNotOffered)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why a device does not do what a `csr-request` asks for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CsrError {
+    /// A format that the device did not offer.
+    #[error("{format} was not offered")]
+    FormatNotOffered {
+        /// The format.
+        format: String,
+    },
+    /// A kind of key that the device did not offer to generate.
+    #[error("a key of a kind that was not offered")]
+    AlgorithmNotOffered,
+    /// The given certification request information is none.
+    #[error("cert-req-info is no CertificationRequestInfo")]
+    MalformedRequestInfo,
+    /// The given certification request information is for another kind of key than the selected one.
+    #[error("cert-req-info is for another kind of key than selected-algorithm")]
+    AlgorithmMismatch,
+    /// The server asks again and again.
+    #[error("the server asked for too many requests")]
+    TooManyRequests,
+    /// The device could not make it.
+    #[error("{reason}")]
+    NotMade {
+        /// Why, for people.
+        reason: String,
+    },
+    /// A key that has become useless could not be deleted.
+    #[error("a useless key was not deleted: {reason}")]
+    KeyNotDiscarded {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+impl CsrError {
+    /// Stable code for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::FormatNotOffered { .. } => "csr.format-not-offered",
+            Self::AlgorithmNotOffered => "csr.algorithm-not-offered",
+            Self::MalformedRequestInfo => "csr.malformed-request-info",
+            Self::AlgorithmMismatch => "csr.algorithm-mismatch",
+            Self::TooManyRequests => "csr.too-many-requests",
+            Self::NotMade { .. } => "csr.not-made",
+            Self::KeyNotDiscarded { .. } => "csr.key-not-discarded",
+        }
+    }
+
+    /// The clause broken.
+    pub fn rule(&self) -> Rule {
+        match self {
+            Self::FormatNotOffered { .. } => Rule::new(9646, "3.2", "selected-format"),
+            Self::AlgorithmNotOffered => Rule::new(9646, "3.2", "selected-algorithm"),
+            Self::MalformedRequestInfo | Self::AlgorithmMismatch => {
+                Rule::new(9646, "3.2", "cert-req-info")
+            }
+            Self::TooManyRequests | Self::NotMade { .. } | Self::KeyNotDiscarded { .. } => {
+                Rule::new(9646, "2.3", "csr-request")
+            }
+        }
     }
 }
 
@@ -161,6 +249,26 @@ pub const CMP_CSR: &str = "ietf-ztp-types:cmp-csr";
 pub const CMC_CSR: &str = "ietf-ztp-types:cmc-csr";
 
 const CSR_REQUEST: &str = "ietf-sztp-csr:csr-request";
+
+/// The AlgorithmIdentifier of the key in a CertificationRequestInfo (RFC 2986 §4.1).
+fn key_algorithm(info: &[u8]) -> Result<Vec<u8>, der::Error> {
+    let mut outer = SliceReader::new(info)?;
+    let found = outer.sequence(|info| {
+        let _version = u8::decode(info)?;
+        let _subject = AnyRef::decode(info)?;
+        let algorithm = info.sequence(|key| {
+            let algorithm = AnyRef::decode(key)?.to_der()?;
+            let _key = der::asn1::BitStringRef::decode(key)?;
+            Ok::<_, der::Error>(algorithm)
+        })?;
+        while !info.is_finished() {
+            let _attributes = AnyRef::decode(info)?;
+        }
+        Ok::<_, der::Error>(algorithm)
+    })?;
+    outer.finish()?;
+    Ok(found)
+}
 
 fn check_format(format: &str, path: impl Fn() -> String) -> Result<(), YangError> {
     if [P10_CSR, CMP_CSR, CMC_CSR].contains(&format) {

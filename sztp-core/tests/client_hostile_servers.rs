@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use http::header;
 use pair::{codes, not_trusting, onboarding, unsigned, world};
 use sztp_core::conveyed_info::ConveyedInfo;
-use sztp_core::device::{Device, Outcome};
+use sztp_core::device::{Device, Origin, Outcome};
 use sztp_core::rpc::ReportingLevel;
 use tls::{Answer, HOST, OTHER, Recorder, Seen, Server, at_port, client, endpoint};
 use tokio::net::TcpListener;
@@ -37,7 +37,7 @@ async fn meet(port: u16) -> String {
         begun.elapsed()
     );
     assert!(
-        matches!(&outcome, Outcome::Bootstrapped { server, .. } if server.address == OTHER),
+        matches!(&outcome, Outcome::Bootstrapped { origin: Origin::Server(server), .. } if server.address == OTHER),
         "{outcome:?}"
     );
     assert_eq!(device.failures().len(), 1);

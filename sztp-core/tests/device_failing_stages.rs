@@ -206,12 +206,12 @@ fn the_failures_are_listed_with_their_servers() {
         panic!("bootstrapped");
     };
     assert_eq!(failures, device.failures());
-    assert_eq!(failures[0].server, "dead.example:443");
+    assert_eq!(failures[0].origin, "dead.example:443");
     assert_eq!(
         failures[0].kind,
         FailureKind::Unreachable("no such host".to_owned())
     );
-    assert_eq!(failures[1].server, "boot.example:443");
+    assert_eq!(failures[1].origin, "boot.example:443");
     let stage = PreScriptError;
     let reason = "no disk".to_owned();
     assert_eq!(failures[1].kind, FailureKind::Onboarding { stage, reason });

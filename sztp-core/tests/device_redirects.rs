@@ -349,6 +349,29 @@ fn the_contacts_in_all_are_limited() {
 }
 
 #[test]
+fn a_hostile_server_cannot_use_up_what_belongs_to_the_next() {
+    // LEDGER: 8572-5.3-14
+    let count = Rc::new(Cell::new(0));
+    let hostile = move || {
+        let mut server = signed_onboarding(FIRST);
+        let count = count.clone();
+        server.answer_with(move |_| {
+            let names = [(); 40].map(|()| {
+                count.set(count.get() + 1);
+                format!("s{}.example", count.get())
+            });
+            let servers: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+            Reply::Data(plain(&redirect(&servers)))
+        });
+        server
+    };
+    let start = Server::giving(THIRD, plain(&redirect(&[(FIRST, None), (SECOND, None)])));
+    let mut pair = Pair::new([start, hostile(), signed_onboarding(SECOND)]);
+    let outcome = pair.run(not_trusting(THIRD));
+    assert_eq!(bootstrapped(&outcome).0, "second.example?");
+}
+
+#[test]
 fn lists_within_lists_are_limited_together() {
     // LEDGER: 8572-5.3-14
     let list = |first: &'static str, name: &str| {
@@ -360,7 +383,17 @@ fn lists_within_lists_are_limited_together() {
     let first = Server::giving(FIRST, list(SECOND, "a"));
     let second = Server::giving(SECOND, list(THIRD, "b"));
     let mut pair = Pair::new([first, second]);
-    let outcome = pair.run(not_trusting(FIRST));
-    assert_eq!(pair.contacted().len(), 50);
-    assert_eq!(codes(&outcome).last(), Some(&"device.redirect"));
+    pair.run(not_trusting(FIRST));
+    // Of the fifty, second.example may use two: itself and one that it names.
+    let contacted = pair.contacted();
+    assert_eq!(
+        contacted[..4],
+        [
+            "first.example?",
+            "second.example?",
+            "third.example?",
+            "a0.example?"
+        ]
+    );
+    assert_eq!(contacted.len(), 1 + 2 + 30);
 }

@@ -56,8 +56,8 @@ impl DemoDevice {
             .run(&mut self.device, &mut self.agent, observe)
             .await;
         match outcome {
-            Outcome::Bootstrapped { server, .. } => match self.agent.keep(None) {
-                Ok(()) => format!("bootstrapped by {server}"),
+            Outcome::Bootstrapped { origin, .. } => match self.agent.keep(None) {
+                Ok(()) => format!("bootstrapped by {origin}"),
                 Err(failure) => failure.to_string(),
             },
             Outcome::Failed(failures) => failures

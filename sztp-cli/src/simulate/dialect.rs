@@ -257,6 +257,7 @@ impl Conduct {
             status,
             content_type,
             body,
+            ..
         } = answer
         else {
             return None;
@@ -401,6 +402,7 @@ mod tests {
         let answer = |status| Input::Response {
             status,
             content_type: None,
+            retry_after: None,
             body: Vec::new(),
         };
         let told = |name: DialectName, strict, status| {

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::device::{Endpoint, Input, Outcome, Output, ScriptStage};
+use crate::device::{Endpoint, Input, Outcome, Output, ScriptStage, Source};
+use crate::dns::Query;
 use crate::rpc::ProgressType;
 
 /// Something that a driver does or that came of it.
@@ -19,6 +20,23 @@ pub struct Event<'a> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Activity<'a> {
+    /// Looks whether bootstrapping is enabled; a round over the sources begins.
+    Beginning,
+    /// Looks for removable storage, for options of DHCP, or for domains to ask DNS about.
+    LookingAt(Source),
+    /// Reads artifacts from removable storage.
+    ReadingStorage {
+        /// The directory; empty for the top.
+        directory: &'a str,
+    },
+    /// Asks DNS.
+    Resolving(&'a Query),
+    /// Lets time pass before the next round.
+    Waiting(Duration),
+    /// Makes a certificate signing request.
+    MakingCsr,
+    /// Deletes a key that has become useless.
+    DiscardingKey,
     /// Asks the server for bootstrapping data.
     Asking,
     /// Tells the server this; servers that are not trusted are told nothing.
@@ -79,6 +97,17 @@ pub enum Activity<'a> {
 impl<'a> Activity<'a> {
     pub(super) fn of(output: &'a Output) -> Self {
         match output {
+            Output::CheckEnabled => Self::Beginning,
+            Output::ListRemovableStorage => Self::LookingAt(Source::RemovableStorage),
+            Output::ReadRemovableStorage { files, .. } => Self::ReadingStorage {
+                directory: &files.directory,
+            },
+            Output::LookUpDhcp => Self::LookingAt(Source::Dhcp),
+            Output::FindDomains => Self::LookingAt(Source::Dns),
+            Output::Resolve(query) => Self::Resolving(query),
+            Output::Wait { duration } => Self::Waiting(*duration),
+            Output::MakeCsr(_) => Self::MakingCsr,
+            Output::DiscardKey => Self::DiscardingKey,
             Output::Post { progress: None, .. } => Self::Asking,
             Output::Post {
                 progress: Some(progress_type),

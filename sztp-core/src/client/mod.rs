@@ -16,6 +16,8 @@ mod fault;
 mod platform;
 mod server;
 mod settings;
+mod sources;
+mod storage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +30,10 @@ pub use self::event::{Activity, Event};
 pub use self::platform::{Platform, Reboot};
 use self::server::Servers;
 pub use self::settings::Settings;
-use crate::device::{Device, Endpoint, Input, Outcome, Output};
+pub use self::sources::{NoSources, Records, Sources};
+pub use self::storage::RemovableStorage;
+use crate::device::{Device, Ended, Endpoint, Input, Outcome, Output, SavedState};
+use crate::rpc::ProgressType;
 
 /// What the device shows to servers: its IDevID (RFC 8572 §5.1).
 #[derive(Clone)]
@@ -82,7 +87,7 @@ impl Client {
         }
     }
 
-    /// Runs a machine to its end.
+    /// Runs a machine to its end, with bootstrap servers as its only sources.
     ///
     /// `observe` is told what is being done, for a log or a live table. The future may be dropped
     /// at any time; connections are closed then and a partial download is removed.
@@ -90,14 +95,41 @@ impl Client {
         &self,
         device: &mut Device,
         platform: &mut impl Platform,
+        observe: impl FnMut(&Event<'_>) + Send,
+    ) -> Outcome {
+        self.run_with(device, platform, &mut NoSources, observe)
+            .await
+    }
+
+    /// Runs a machine to its end, as [`Self::run`], with other sources beside bootstrap servers.
+    pub async fn run_with(
+        &self,
+        device: &mut Device,
+        platform: &mut impl Platform,
+        sources: &mut impl Sources,
         mut observe: impl FnMut(&Event<'_>) + Send,
     ) -> Outcome {
         let mut servers = Servers::new(self);
         let mut server: Option<Endpoint> = None;
         let mut image: Option<Downloaded> = None;
+        let mut stored = SavedState::default();
         while let Some(output) = device.poll_output() {
-            if let Output::Post { server: named, .. } = &output {
-                server = Some(named.clone());
+            match &output {
+                Output::Post { server: named, .. } => server = Some(named.clone()),
+                Output::CheckEnabled => server = None,
+                _ => {}
+            }
+            let state = device.save();
+            if state != stored {
+                match platform.store(&state).await {
+                    Ok(()) => stored = state,
+                    Err(reason) if depends_on_state(&output) => {
+                        let reason = format!("the state of bootstrapping is not stored: {reason}");
+                        device.handle_input((self.clock)(), refusal(&output, reason));
+                        continue;
+                    }
+                    Err(_) => {}
+                }
             }
             let mut tell = |activity: Activity<'_>| {
                 observe(&Event {
@@ -107,6 +139,35 @@ impl Client {
             };
             tell(Activity::of(&output));
             let input = match output {
+                Output::CheckEnabled => Input::Enabled(platform.is_enabled().await),
+                Output::Wait { duration } => {
+                    servers.disconnect();
+                    platform.wait(duration).await;
+                    Input::Waited
+                }
+                Output::ListRemovableStorage => answer(sources.list_media().await, |media| {
+                    if media.is_empty() {
+                        Input::Nothing
+                    } else {
+                        Input::Media(media)
+                    }
+                }),
+                Output::ReadRemovableStorage { medium, files } => {
+                    answer(sources.read_medium(medium, &files).await, Input::Artifacts)
+                }
+                Output::LookUpDhcp => answer(sources.dhcp_options().await, Input::DhcpOptions),
+                Output::FindDomains => answer(sources.domains().await, Input::Domains),
+                Output::Resolve(query) => {
+                    answer(sources.resolve(&query).await, |records| match records {
+                        Records::None => Input::Nothing,
+                        Records::Text(records) => Input::Text(records),
+                        Records::Services(records) => Input::Services(records),
+                    })
+                }
+                Output::MakeCsr(request) => answer(platform.make_csr(&request).await, Input::Csr),
+                Output::DiscardKey => {
+                    answer(platform.discard_key().await, |()| Input::Ended(Ended::Well))
+                }
                 Output::Post {
                     server,
                     operation,
@@ -192,6 +253,34 @@ impl Client {
             device.handle_input((self.clock)(), input);
         }
         Outcome::Failed(device.failures().to_vec())
+    }
+}
+
+fn answer<T>(answer: Result<T, String>, into: impl FnOnce(T) -> Input) -> Input {
+    match answer {
+        Ok(answer) => into(answer),
+        Err(reason) => Input::Failed { reason },
+    }
+}
+
+/// Whether something must not be done unless the next process would know of it.
+fn depends_on_state(output: &Output) -> bool {
+    match output {
+        Output::RunScript { .. }
+        | Output::CommitConfiguration { .. }
+        | Output::Reboot
+        | Output::MakeCsr(_) => true,
+        Output::Post { progress, .. } => *progress == Some(ProgressType::BootstrapComplete),
+        _ => false,
+    }
+}
+
+fn refusal(output: &Output, reason: String) -> Input {
+    match output {
+        Output::RunScript { .. } | Output::CommitConfiguration { .. } => {
+            Input::Ended(Ended::Error(reason))
+        }
+        _ => Input::Failed { reason },
     }
 }
 

@@ -2,20 +2,58 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::conveyed_info::ConfigurationHandling;
-use crate::device::{Device, Ended, RunningImage, ScriptStage};
+use crate::csr::CsrRequest;
+use crate::device::{Device, Ended, RunningImage, SavedState, ScriptStage};
 
 /// What a device does with what it was given (RFC 8572 §5.6). All of it has been verified.
 ///
 /// Reasons are for people: they go into progress reports and logs.
 pub trait Platform: Send {
+    /// Says whether bootstrapping is enabled (RFC 8572 §5.1); asked before each round over the
+    /// sources.
+    fn is_enabled(&mut self) -> impl Future<Output = bool> + Send {
+        async { true }
+    }
+
+    /// Stores what another process needs to go on ([`Device::restore`]), whole or not at all. Called
+    /// before anything is done that depends on it, whenever it has changed.
+    ///
+    /// # Errors
+    /// Why it could not be stored; what depends on it is not done then.
+    fn store(&mut self, state: &SavedState) -> impl Future<Output = Result<(), String>> + Send {
+        let _ = state;
+        async { Ok(()) }
+    }
+
+    /// Lets time pass before the next round, or less of it if something has changed.
+    fn wait(&mut self, duration: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(duration)
+    }
+
+    /// Makes a certificate signing request as DER (RFC 9646 §3.2), with a key made for it if the
+    /// request names an algorithm, else with the key of the IDevID.
+    fn make_csr(
+        &mut self,
+        request: &CsrRequest,
+    ) -> impl Future<Output = Result<Vec<u8>, String>> + Send {
+        let _ = request;
+        async { Err("this device makes no certificate signing requests".to_owned()) }
+    }
+
+    /// Deletes the key that was made last; there may be none.
+    fn discard_key(&mut self) -> impl Future<Output = Result<(), String>> + Send {
+        async { Ok(()) }
+    }
+
     /// Makes the image in this file the one that runs after the next reboot. The file is removed
     /// afterwards.
     fn install_image(&mut self, image: &Path) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Reboots. Where the process does not survive that, [`Device::installed_images`] and
-    /// [`Device::clock_floor`] have to be stored first and given to the next machine.
+    /// Reboots. Where the process does not survive that, the next one goes on from what
+    /// [`Self::store`] was given last ([`Device::restore`]).
     fn reboot(&mut self, device: &Device) -> impl Future<Output = Result<Reboot, String>> + Send;
 
     /// Runs a script to its end and judges its exit and output (RFC 8572 §6.3).

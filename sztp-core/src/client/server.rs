@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::Full;
-use sztp_cms::ServerTrust;
+use sztp_cms::{ServerTrust, UnixTime, WallClock};
 use sztp_voucher::yang::Encoding;
 
 use super::Client;
@@ -73,6 +73,7 @@ impl<'a> Servers<'a> {
                     .headers
                     .get(header::CONTENT_TYPE)
                     .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+                retry_after: retry_after(&answer.headers, (self.client.clock)()),
                 body: answer.body.to_vec(),
             },
             Err(fault) => Input::Failed {
@@ -239,6 +240,32 @@ impl<'a> Servers<'a> {
             Ok(_) | Err(_) => Ok(usual_root()),
         }
     }
+}
+
+/// A delay in seconds, or a date where the time is known (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, clock: WallClock) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let now = clock.time()?;
+    let date = http_date(value)?;
+    Some(Duration::from_secs(
+        u64::try_from(date.secs().saturating_sub(now.secs())).unwrap_or(0),
+    ))
+}
+
+/// IMF-fixdate (RFC 9110 §5.6.7), the form that is sent.
+fn http_date(text: &str) -> Option<UnixTime> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (_, rest) = text.split_once(", ")?;
+    let [day, month, year, time, "GMT"] = rest.split(' ').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    UnixTime::parse_rfc3339(&format!("{year}-{month:02}-{day}T{time}Z")).ok()
 }
 
 fn usual_root() -> String {

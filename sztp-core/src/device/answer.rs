@@ -6,7 +6,8 @@ use sztp_voucher::{NonceExpectation, VerifiedVoucher, VoucherContext, VoucherErr
 
 use super::{Device, FailureKind, Input, Step};
 use crate::artifacts::{
-    ArtifactError, Authenticated, BootstrappingData, SourceTrust, Trust, TrustedConveyedInfo,
+    ArtifactError, Authenticated, BootstrappingData, DecryptionKey, SourceTrust, Trust,
+    TrustedConveyedInfo,
 };
 use crate::conveyed_info::ConveyedInfo;
 use crate::restconf::{Errors, encoding_of};
@@ -18,8 +19,14 @@ impl Device {
             Input::Response {
                 status,
                 content_type,
+                retry_after,
                 body,
-            } => (status, content_type, body),
+            } => {
+                if status != 200 {
+                    self.note_retry_after(retry_after);
+                }
+                (status, content_type, body)
+            }
             Input::Failed { reason } => {
                 return self.note_failure(FailureKind::Unreachable(reason));
             }
@@ -37,13 +44,22 @@ impl Device {
                 return;
             }
             let errors = Errors::decode(&body, encoding.unwrap_or(asked)).ok();
+            if status == 400 && self.take_csr_request(errors.as_ref()) {
+                return;
+            }
             return self.note_failure(FailureKind::Refused { status, errors });
         }
         let Some(encoding) = encoding else {
             let content_type = content_type.unwrap_or_default().chars().take(80).collect();
             return self.note_failure(FailureKind::NotRestconf { content_type });
         };
-        match self.judge(clock, &body, encoding) {
+        let judged = self.judge_answer(clock, &body, encoding);
+        self.take_judgement(judged);
+    }
+
+    /// Acts on data, follows it, or refuses it.
+    pub(super) fn take_judgement(&mut self, judged: Result<Authenticated, FailureKind>) {
+        match judged {
             Ok(Authenticated::Trusted(trusted)) => self.take_trusted(trusted),
             Ok(Authenticated::UntrustedRedirect { redirect, refused }) => {
                 if let Some(error) = refused {
@@ -72,22 +88,43 @@ impl Device {
         true
     }
 
-    fn judge(
+    fn judge_answer(
         &mut self,
         clock: WallClock,
         body: &[u8],
         encoding: Encoding,
     ) -> Result<Authenticated, FailureKind> {
         let output = GetBootstrappingDataOutput::decode(body, encoding)?;
-        let authenticated = self.server_is_authenticated();
         if let Some(contact) = &mut self.contact {
             contact.verbose = output.reporting_level == Some(ReportingLevel::Verbose);
         }
-        let source = if authenticated {
+        self.judge(clock, &output.into(), encoding)
+    }
+
+    /// What may be done with the data of the current source. `encoding` is for content that does
+    /// not say whether it is JSON or XML.
+    pub(super) fn judge(
+        &mut self,
+        clock: WallClock,
+        data: &BootstrappingData,
+        encoding: Encoding,
+    ) -> Result<Authenticated, FailureKind> {
+        let source = if self.server_is_authenticated() {
             SourceTrust::Authenticated
         } else {
             SourceTrust::Unauthenticated
         };
+        let keys: Vec<DecryptionKey<'_>> = self
+            .config
+            .decryption
+            .iter()
+            .map(|own| DecryptionKey {
+                key: own.key.as_ref(),
+                certificate: &own.certificate,
+                policy: own.policy,
+            })
+            .collect();
+        let decrypted = data.decrypt(&keys)?;
         let context = VoucherContext {
             serial_number: Some(&self.config.serial_number),
             idevid: self.config.idevid.as_ref(),
@@ -95,11 +132,12 @@ impl Device {
                 Some(nonce) => NonceExpectation::ExactOrNone(nonce),
                 None => NonceExpectation::None,
             },
+            expiry_needs_clock: self.config.expiry_needs_clock,
             assertions: &self.config.assertions,
             leniency: self.config.leniency,
             ..VoucherContext::new(&self.config.voucher_anchors, clock)
         };
-        let answer = BootstrappingData::from(output).authenticate(source, &context, encoding)?;
+        let answer = decrypted.data.authenticate(source, &context, encoding)?;
         if let Authenticated::Trusted(trusted) = &answer
             && let Trust::Signed { voucher, .. } = trusted.how()
         {

@@ -1,11 +1,17 @@
 //! Who the device is, what it was made to trust, and where it starts (RFC 8572 §5.1).
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use sztp_cms::{Certificate, Leniency, TrustAnchors, UnixTime};
+use sztp_cms::{Certificate, DecryptionPolicy, Decryptor, Leniency, TrustAnchors, UnixTime};
 use sztp_voucher::Assertion;
 use sztp_voucher::yang::Encoding;
 
+use super::Source;
+use crate::csr::CsrSupport;
+use crate::dhcp::DhcpLeniency;
+use crate::removable_storage::Layout;
 use crate::rpc::SshHostKey;
 
 /// Who the device is and what it was made to trust.
@@ -20,7 +26,21 @@ pub struct DeviceConfig {
     pub voucher_anchors: TrustAnchors,
     /// The voucher assertions that are accepted.
     pub assertions: Vec<Assertion>,
-    /// Bootstrap servers to try, in order.
+    /// Where to look for bootstrapping data, in order (RFC 8572 §5.2).
+    pub sources: Vec<Source>,
+    /// What is done when no source had anything that worked: begin anew after a while, without end;
+    /// none: that is the end.
+    pub retry: Option<Backoff>,
+    /// A random number: it decides by how much waiting times differ from those of other devices, and
+    /// between servers of equal rank. The serial number is mixed in, so that devices which have
+    /// nothing better than the same number do not act in step.
+    pub seed: u64,
+    /// How the files on removable storage are named; each layout is looked for in turn.
+    pub storage_layouts: Vec<Layout>,
+    /// Deviations of DHCP options to let pass.
+    pub dhcp_leniency: DhcpLeniency,
+    /// Bootstrap servers known from manufacture, to be tried in order by
+    /// [`Source::BootstrapServers`].
     pub servers: Vec<Endpoint>,
     /// Told to authenticated servers only.
     pub hw_model: Option<String>,
@@ -28,6 +48,14 @@ pub struct DeviceConfig {
     pub running: RunningImage,
     /// 16 to 32 random octets, sent with each request and expected in vouchers that have a nonce.
     pub nonce: Option<Vec<u8>>,
+    /// What artifacts may be encrypted to, such as the IDevID (RFC 8572 §3.4).
+    pub decryption: Vec<DeviceKey>,
+    /// The certificate signing requests that the device can make (RFC 9646 §3.2); none: it does not
+    /// speak of it. Told to authenticated servers only.
+    pub csr_support: Option<CsrSupport>,
+    /// Whether a voucher that expires is refused without a clock to tell by: RFC 8366 §5.3 wants the
+    /// expiry checked, RFC 8572 §9.1 lets a device without a clock pass over it.
+    pub expiry_needs_clock: bool,
     /// The encoding of requests; the other one is used where a server wants it.
     pub encoding: Encoding,
     /// Deviations of signatures to let pass.
@@ -36,8 +64,9 @@ pub struct DeviceConfig {
     pub ssh_host_keys: Vec<SshHostKey>,
     /// Redirects within redirects that are followed (RFC 8572 §5.3: at most ten).
     pub max_redirect_depth: usize,
-    /// Servers contacted because of one entry of `servers`, itself included: a hostile one cannot
-    /// keep the device from the next entry for long.
+    /// Servers contacted because of one entry of `servers`, of a DHCP option or of DNS, itself
+    /// included. Where a server redirects to several, they share what is left of it in equal parts:
+    /// a hostile one cannot keep the device from the next.
     pub max_contacts: usize,
     /// SHA-256 of the images that were installed since bootstrapping began. Reboots keep this list
     /// (see [`Device::installed_images`](super::Device::installed_images)): an image that is asked
@@ -46,20 +75,32 @@ pub struct DeviceConfig {
     /// No time before this is believed by a device without a clock: when it was made, or the newest
     /// voucher it has accepted (see [`Device::clock_floor`](super::Device::clock_floor)).
     pub clock_floor: Option<UnixTime>,
+    /// Names the current boot, such as Linux' `boot_id`: by it a restored machine knows whether the
+    /// reboot that it had asked for has happened. Without one it takes it that it has.
+    pub boot_id: Option<String>,
 }
 
 impl DeviceConfig {
-    /// A device with the usual limits that knows no server yet.
+    /// A device with the usual limits that knows no server yet, looks at every source once, and
+    /// does not begin anew.
     pub fn new(serial_number: impl Into<String>, voucher_anchors: TrustAnchors) -> Self {
         Self {
             serial_number: serial_number.into(),
             idevid: None,
             voucher_anchors,
             assertions: Assertion::ALL.to_vec(),
+            sources: Source::LOCAL_FIRST.to_vec(),
+            retry: None,
+            seed: 0,
+            storage_layouts: vec![Layout::Rfc8572],
+            dhcp_leniency: DhcpLeniency::default(),
             servers: Vec::new(),
             hw_model: None,
             running: RunningImage::default(),
             nonce: None,
+            decryption: Vec::new(),
+            csr_support: None,
+            expiry_needs_clock: false,
             encoding: Encoding::Json,
             leniency: Leniency::default(),
             ssh_host_keys: Vec::new(),
@@ -67,7 +108,57 @@ impl DeviceConfig {
             max_contacts: 50,
             installed_images: Vec::new(),
             clock_floor: None,
+            boot_id: None,
         }
+    }
+}
+
+/// How long the machine waits before it begins anew: twice as long after each round that had no
+/// success, of which chance takes away up to a half, so that devices do not act in step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first round.
+    pub first: Duration,
+    /// Never longer than this, whatever a server asks for with Retry-After.
+    pub most: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_secs(10),
+            most: Duration::from_mins(10),
+        }
+    }
+}
+
+/// A certificate that artifacts may be encrypted to, and its private key.
+#[derive(Clone)]
+pub struct DeviceKey {
+    /// The private key.
+    pub key: Arc<dyn Decryptor>,
+    /// Names the recipient.
+    pub certificate: Certificate,
+    /// Which ways of encrypting are accepted.
+    pub policy: DecryptionPolicy,
+}
+
+impl DeviceKey {
+    /// With the strict policy.
+    pub fn new(key: Arc<dyn Decryptor>, certificate: Certificate) -> Self {
+        Self {
+            key,
+            certificate,
+            policy: DecryptionPolicy::default(),
+        }
+    }
+}
+
+impl fmt::Debug for DeviceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceKey")
+            .field("certificate", &self.certificate.subject())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The boot image: whether the right one runs, else download, verify, install, reboot
 //! (RFC 8572 §5.6).
 
-use super::{Awaiting, Device, Outcome, Output, Step};
+use super::{Awaiting, Device, Outcome, Output, Stage, Step};
 use crate::rpc::ProgressType;
 
 impl Device {
@@ -81,6 +81,7 @@ impl Device {
 
     pub(super) fn take_installed(&mut self) {
         self.config.installed_images.extend(self.expected_hash());
+        self.stage = Stage::Rebooting;
         self.plan.clear();
         let report = self.report(ProgressType::BootImageInstalledRebooting, None);
         self.plan_first([report, Some(Step::Reboot)]);
@@ -90,8 +91,8 @@ impl Device {
     pub(super) fn take_rebooting(&mut self) {
         self.plan.clear();
         if let Some(contact) = &self.contact {
-            let server = contact.endpoint.clone();
-            self.plan_first([Some(Step::End(Outcome::Rebooting { server }))]);
+            let origin = contact.origin.clone();
+            self.plan_first([Some(Step::End(Outcome::Rebooting { origin }))]);
         }
     }
 

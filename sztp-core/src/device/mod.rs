@@ -5,27 +5,40 @@
 //! whether it gets progress reports; whether the data is *trusted* decides whether it is acted
 //! on, and only [`TrustedConveyedInfo`](crate::artifacts::TrustedConveyedInfo) ever is.
 //!
-//! The machine goes through its servers once. Whether and when it is started again (RFC 8572 §5.2)
-//! is left to its owner.
+//! It goes through its [sources](Source) in their order, and begins anew after a while if it was told
+//! to ([`DeviceConfig::retry`]). Time passes outside, and chance comes in as a seed. What has to
+//! survive the process is a [`SavedState`].
 
 mod answer;
+mod chance;
 mod config;
 mod image;
 mod io;
 mod onboarding;
 mod outcome;
 mod reports;
+mod rounds;
+mod saved;
 mod servers;
+mod signing_request;
+mod source;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use sztp_cms::{UnixTime, WallClock};
 
-pub use self::config::{DeviceConfig, Endpoint, EndpointTrust, RunningImage};
+use self::chance::Chance;
+pub use self::config::{Backoff, DeviceConfig, DeviceKey, Endpoint, EndpointTrust, RunningImage};
 pub use self::io::{Ended, Input, Output, ScriptStage};
 pub use self::outcome::{Failure, FailureKind, Outcome};
-use self::servers::{Candidate, Contact};
+pub use self::saved::SavedState;
+use self::saved::Stage;
+use self::servers::{Candidate, Contact, Visit};
+pub use self::source::{Origin, Source};
 use crate::conveyed_info::{ConfigurationHandling, OnboardingInformation};
+use crate::csr::CsrRequest;
+use crate::dns::Transport;
 use crate::rpc::{ProgressReport, ProgressType};
 
 /// The operation that fetches bootstrapping data (RFC 8572 §7.1).
@@ -34,19 +47,25 @@ pub const GET_BOOTSTRAPPING_DATA: &str = "ietf-sztp-bootstrap-server:get-bootstr
 pub const REPORT_PROGRESS: &str = "ietf-sztp-bootstrap-server:report-progress";
 
 /// A device that is being bootstrapped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Device {
     config: DeviceConfig,
-    /// Servers still to be tried: the next one last.
+    chance: Chance,
+    /// What is still to be tried: the next one last.
     candidates: Vec<Candidate>,
-    /// Servers tried since the last boot, so that redirects in a circle end.
-    visited: Vec<Endpoint>,
-    /// Servers tried since the last one that the configuration names.
-    contacts: usize,
+    /// Servers tried in this round, so that redirects in a circle end.
+    visited: Vec<Visit>,
     contact: Option<Contact>,
     info: OnboardingInformation,
-    /// Whether this attempt ran a script or committed a configuration.
+    stage: Stage,
+    /// Whether a script was run or a configuration committed and not undone.
     changed: bool,
+    /// Whether there is a key for a certificate that has not come yet.
+    key_made: bool,
+    /// Rounds without success.
+    failed_rounds: u32,
+    /// The longest that a server of this round asked to be left alone.
+    retry_after: Option<Duration>,
     plan: VecDeque<Step>,
     awaiting: Option<Awaiting>,
     failures: Vec<Failure>,
@@ -56,8 +75,11 @@ pub struct Device {
 /// One thing to do. Steps may plan more steps.
 #[derive(Debug, Clone)]
 enum Step {
-    NextServer,
+    CheckEnabled,
+    Next,
     Ask,
+    DiscardKey,
+    MakeCsr(CsrRequest),
     Report {
         report: ProgressReport,
         /// Whether the attempt fails without an acknowledgement (RFC 8572 §5.6).
@@ -88,6 +110,17 @@ enum Step {
 /// The answer that the last output waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Awaiting {
+    Enabled,
+    Time,
+    Media,
+    Artifacts,
+    Dhcp,
+    Domains,
+    Records(Transport),
+    Csr {
+        format: String,
+    },
+    KeyDiscarded,
     Data,
     Report {
         progress_type: ProgressType,
@@ -105,22 +138,26 @@ enum Awaiting {
 }
 
 impl Device {
-    /// A device that is about to try its servers.
+    /// A device that is about to look for bootstrapping data.
     pub fn new(config: DeviceConfig) -> Self {
         let mut device = Self {
+            chance: Chance::new(config.seed, &config.serial_number),
             config,
             candidates: Vec::new(),
             visited: Vec::new(),
-            contacts: 0,
             contact: None,
             info: OnboardingInformation::default(),
+            stage: Stage::Searching,
             changed: false,
+            key_made: false,
+            failed_rounds: 0,
+            retry_after: None,
             plan: VecDeque::new(),
             awaiting: None,
             failures: Vec::new(),
             done: false,
         };
-        device.start();
+        device.start_round();
         device
     }
 
@@ -130,8 +167,11 @@ impl Device {
             return None;
         }
         loop {
-            let step = self.plan.pop_front().unwrap_or(Step::NextServer);
+            let step = self.plan.pop_front().unwrap_or(Step::Next);
             if let Some(output) = self.perform(step) {
+                if let Output::Done(Outcome::Bootstrapped { .. }) = output {
+                    self.stage = Stage::Bootstrapped;
+                }
                 self.done = matches!(output, Output::Done(_));
                 return Some(output);
             }
@@ -141,6 +181,18 @@ impl Device {
     /// Takes what came of the last output; an answer to another question counts as a failure.
     pub fn handle_input(&mut self, clock: WallClock, input: Input) {
         match self.awaiting.take() {
+            Some(Awaiting::Enabled) => self.take_enabled(&input),
+            // Whatever ended the wait: another round begins.
+            Some(Awaiting::Time) => self.start_round(),
+            Some(
+                awaiting @ (Awaiting::Media
+                | Awaiting::Artifacts
+                | Awaiting::Dhcp
+                | Awaiting::Domains
+                | Awaiting::Records(_)),
+            ) => self.take_source(clock, awaiting, input),
+            Some(Awaiting::Csr { format }) => self.take_csr(&format, input),
+            Some(Awaiting::KeyDiscarded) => self.take_key_discarded(input),
             Some(Awaiting::Data) => self.take_answer(clock, input),
             Some(Awaiting::Report {
                 progress_type,
@@ -151,7 +203,8 @@ impl Device {
             Some(Awaiting::Reboot) => match input {
                 Input::Rebooted { running } => {
                     self.config.running = running;
-                    self.start();
+                    self.stage = Stage::Searching;
+                    self.start_round();
                 }
                 other => self.take_result(Awaiting::Reboot, other),
             },
@@ -159,7 +212,7 @@ impl Device {
         }
     }
 
-    /// What went wrong so far, server by server.
+    /// What went wrong in this round, one source after the other.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
     }
@@ -176,27 +229,13 @@ impl Device {
         self.config.clock_floor
     }
 
-    /// After a reboot as at the first time (RFC 8572 §5.6).
-    fn start(&mut self) {
-        self.candidates = self
-            .config
-            .servers
-            .iter()
-            .rev()
-            .map(|endpoint| Candidate {
-                endpoint: endpoint.clone(),
-                depth: 0,
-            })
-            .collect();
-        self.visited.clear();
-        self.plan.clear();
-        self.changed = false;
-    }
-
     /// Does a step; `None` if there is nothing to do outside the machine.
     fn perform(&mut self, step: Step) -> Option<Output> {
         match step {
-            Step::NextServer => self.next_server(),
+            Step::CheckEnabled => self.wait_for(Awaiting::Enabled, Output::CheckEnabled),
+            Step::Next => self.next_candidate(),
+            Step::DiscardKey => self.wait_for(Awaiting::KeyDiscarded, Output::DiscardKey),
+            Step::MakeCsr(request) => self.make_csr(request),
             Step::Ask => self.ask(),
             Step::Report { report, needed } => self.post_report(&report, needed),
             Step::BootImage => {
@@ -252,12 +291,10 @@ impl Device {
         self.plan = planned;
     }
 
-    /// Notes that the current server has failed.
+    /// Notes that the current source has failed.
     fn note_failure(&mut self, kind: FailureKind) {
-        let server = self
-            .contact
-            .as_ref()
-            .map_or_else(String::new, |contact| contact.endpoint.to_string());
-        self.failures.push(Failure { server, kind });
+        let origin = self.contact.as_ref();
+        let origin = origin.map_or_else(String::new, |contact| contact.origin.to_string());
+        self.failures.push(Failure { origin, kind });
     }
 }

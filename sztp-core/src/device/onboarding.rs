@@ -1,14 +1,13 @@
 //! Onboarding information put to work in its order (RFC 8572 §5.6): boot image, pre-script,
 //! configuration, post-script.
 
-use super::{Awaiting, Device, Ended, FailureKind, Input, Outcome, ScriptStage, Step};
+use super::{Awaiting, Device, Ended, FailureKind, Input, Outcome, ScriptStage, Stage, Step};
 use crate::conveyed_info::{ConfigurationHandling, OnboardingInformation};
 use crate::rpc::ProgressType;
 
 impl Device {
     pub(super) fn onboard(&mut self, info: OnboardingInformation, notes: &[String]) {
         self.info = info;
-        self.changed = false;
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         let steps = [
             self.needed_report(ProgressType::BootstrapInitiated),
@@ -43,7 +42,7 @@ impl Device {
             }
             (Awaiting::Script(stage), input) => self.take_ended(&Types::of_script(stage), input),
             (Awaiting::Configuration, input) => self.take_ended(&Types::CONFIGURATION, input),
-            (Awaiting::Ready | Awaiting::Data | Awaiting::Report { .. }, other) => {
+            (_, other) => {
                 self.fail_stage(ProgressType::BootstrapError, reason_of(other));
             }
         }
@@ -80,9 +79,10 @@ impl Device {
             return;
         };
         let outcome = Outcome::Bootstrapped {
-            server: contact.endpoint.clone(),
+            origin: contact.origin.clone(),
             signed: contact.signed,
         };
+        self.stage = Stage::Completing;
         let report = self.needed_report(ProgressType::BootstrapComplete);
         self.plan_first([report, Some(Step::End(outcome))]);
     }
@@ -100,6 +100,7 @@ impl Device {
         };
         let report = self.report(stage, Some(message));
         self.note_failure(kind);
+        self.stage = Stage::Searching;
         self.plan.clear();
         self.plan_first([self.changed.then_some(Step::Rollback), report]);
     }
@@ -121,16 +122,17 @@ impl Device {
 
     /// What could not be undone is still active, and nothing may be built on it.
     fn take_rollback(&mut self, input: Input) {
-        self.changed = false;
-        if !matches!(input, Input::Ended(Ended::Well | Ended::Warning(_))) {
+        self.changed = !matches!(input, Input::Ended(Ended::Well | Ended::Warning(_)));
+        if self.changed {
             self.note_failure(FailureKind::NotRolledBack(reason_of(input)));
             self.candidates.clear();
+            self.plan.retain(|step| matches!(step, Step::Report { .. }));
         }
     }
 }
 
 /// Why something did not work; an answer to another question is a reason, too.
-fn reason_of(input: Input) -> String {
+pub(super) fn reason_of(input: Input) -> String {
     match input {
         Input::Failed { reason } | Input::Ended(Ended::Error(reason)) => reason,
         _ => "the device answered another question".to_owned(),

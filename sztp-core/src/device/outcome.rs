@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use super::Endpoint;
+use super::Origin;
 use crate::artifacts::ArtifactError;
+use crate::csr::CsrError;
+use crate::dhcp::DhcpError;
+use crate::dns::DnsError;
 use crate::restconf::Errors;
 use crate::rpc::{MessageError, ProgressType};
 
@@ -14,7 +17,7 @@ pub enum Outcome {
     /// The device is bootstrapped.
     Bootstrapped {
         /// Where the data came from.
-        server: Endpoint,
+        origin: Origin,
         /// Whether the owner had signed it.
         signed: bool,
     },
@@ -23,9 +26,11 @@ pub enum Outcome {
     /// the configuration.
     Rebooting {
         /// Where the data came from.
-        server: Endpoint,
+        origin: Origin,
     },
-    /// No server had anything that worked. Nothing is left active, unless the last failure is
+    /// Bootstrapping is not enabled: the device boots as usual (RFC 8572 §5.2).
+    Disabled,
+    /// No source had anything that worked, and the machine was not told to begin anew. Nothing is left active, unless the last failure is
     /// [`FailureKind::NotRolledBack`].
     Failed(Vec<Failure>),
 }
@@ -33,13 +38,13 @@ pub enum Outcome {
 /// Why one attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// The server, `host:port`.
-    pub server: String,
+    /// What failed: a server as `host:port`, or another source.
+    pub origin: String,
     /// What happened.
     pub kind: FailureKind,
 }
 
-/// What can go wrong with one server.
+/// What can go wrong with one source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -54,6 +59,15 @@ pub enum FailureKind {
         /// What it said.
         errors: Option<Errors>,
     },
+    /// What DHCP gave is not usable.
+    #[error("DHCP: {0}")]
+    Dhcp(#[from] DhcpError),
+    /// What DNS gave is not usable.
+    #[error("DNS: {0}")]
+    Dns(#[from] DnsError),
+    /// The server asked for a certificate signing request that it cannot have.
+    #[error("certificate signing request: {0}")]
+    Csr(#[from] CsrError),
     /// What answered is no RESTCONF server, but perhaps a login page.
     #[error("answered with {content_type}, which is no RESTCONF answer")]
     NotRestconf {
@@ -85,7 +99,7 @@ pub enum FailureKind {
         /// What came instead of status 204.
         reason: String,
     },
-    /// What a failed attempt had done could not be undone: nothing more is tried.
+    /// What a failed attempt had done could not be undone: nothing more is tried before it is.
     #[error("rollback failed: {0}")]
     NotRolledBack(String),
 }
@@ -96,6 +110,9 @@ impl FailureKind {
         match self {
             Self::Unreachable(_) => "device.unreachable",
             Self::Refused { .. } => "device.refused-by-server",
+            Self::Dhcp(inner) => inner.code(),
+            Self::Dns(inner) => inner.code(),
+            Self::Csr(inner) => inner.code(),
             Self::NotRestconf { .. } => "device.not-restconf",
             Self::Message(inner) => inner.code(),
             Self::Artifacts(inner) => inner.code(),
@@ -109,7 +126,7 @@ impl FailureKind {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.server, self.kind)
+        write!(f, "{}: {}", self.origin, self.kind)
     }
 }
 

@@ -40,7 +40,7 @@ impl Device {
     pub(super) fn post_report(&mut self, report: &ProgressReport, needed: bool) -> Option<Output> {
         let contact = self.contact.as_ref()?;
         let output = Output::Post {
-            server: contact.endpoint.clone(),
+            server: contact.origin.server()?.clone(),
             operation: REPORT_PROGRESS,
             encoding: contact.encoding,
             body: report.encode(contact.encoding),
@@ -71,7 +71,7 @@ impl Device {
     pub(super) fn server_is_authenticated(&self) -> bool {
         self.contact
             .as_ref()
-            .is_some_and(|contact| contact.endpoint.trust.authenticates())
+            .is_some_and(|contact| contact.origin.is_authenticated())
     }
 }
 

@@ -1,28 +1,50 @@
-//! Which server comes next, and where redirects lead (RFC 8572 §5.3, §5.5).
+//! What is tried next, and where redirects lead (RFC 8572 §5.3, §5.5).
 
 use sztp_cms::{Certificate, Limits, TrustAnchors, parse_certs_only};
 use sztp_voucher::yang::Encoding;
 
 use super::{
-    Awaiting, Device, Endpoint, EndpointTrust, FailureKind, GET_BOOTSTRAPPING_DATA, Outcome,
-    Output, Step,
+    Awaiting, Device, Endpoint, EndpointTrust, FailureKind, GET_BOOTSTRAPPING_DATA, Origin, Output,
+    Source, Step,
 };
 use crate::conveyed_info::RedirectInformation;
-use crate::rpc::{GetBootstrappingDataInput, ProgressType};
+use crate::dns::Query;
+use crate::removable_storage::FileSet;
+use crate::rpc::{Csr, GetBootstrappingDataInput, ProgressType};
 
-/// A server to try.
+/// Something to try.
 #[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub(super) endpoint: Endpoint,
-    /// Redirects that led to it.
-    pub(super) depth: usize,
+pub(super) enum Candidate {
+    Source(Source),
+    Storage {
+        medium: usize,
+        files: FileSet,
+    },
+    Query(Query),
+    Server {
+        endpoint: Endpoint,
+        /// Redirects that led to it.
+        depth: usize,
+        /// Servers that may be contacted because of it, itself included.
+        budget: usize,
+    },
 }
 
-/// The server that is being dealt with.
+/// A server that was tried.
+#[derive(Debug, Clone)]
+pub(super) struct Visit {
+    endpoint: Endpoint,
+    depth: usize,
+    budget: usize,
+}
+
+/// The source that is being dealt with.
 #[derive(Debug, Clone)]
 pub(super) struct Contact {
-    pub(super) endpoint: Endpoint,
+    pub(super) origin: Origin,
     pub(super) depth: usize,
+    /// Servers that may still be contacted because of it.
+    pub(super) budget: usize,
     pub(super) encoding: Encoding,
     /// Whether it was asked in the other encoding already.
     pub(super) asked_again: bool,
@@ -30,44 +52,67 @@ pub(super) struct Contact {
     pub(super) verbose: bool,
     /// Whether the owner signed what it gave.
     pub(super) signed: bool,
+    /// What is sent with the next question.
+    pub(super) csr: Option<Csr>,
+    /// How often it asked for one.
+    pub(super) csr_requests: usize,
 }
 
 impl Device {
-    /// Goes to the next server that was not tried yet.
-    pub(super) fn next_server(&mut self) -> Option<Output> {
-        let Some(Candidate { endpoint, depth }) = self.candidates.pop() else {
-            return Some(Output::Done(Outcome::Failed(self.failures.clone())));
-        };
-        if depth == 0 {
-            self.contacts = 0;
+    /// Goes to what was not tried yet.
+    pub(super) fn next_candidate(&mut self) -> Option<Output> {
+        if self.key_made {
+            self.plan_first([Some(Step::DiscardKey)]);
+            return None;
         }
-        let tried = self.visited.iter().any(|other| other.is_same(&endpoint));
+        let Some(candidate) = self.candidates.pop() else {
+            return self.end_round();
+        };
+        match candidate {
+            Candidate::Source(source) => self.open_source(source),
+            Candidate::Storage { medium, files } => self.read_storage(medium, files),
+            Candidate::Query(query) => self.resolve(query),
+            Candidate::Server {
+                endpoint,
+                depth,
+                budget,
+            } => {
+                self.visit(Visit {
+                    endpoint,
+                    depth,
+                    budget,
+                });
+                None
+            }
+        }
+    }
+
+    /// Turns to a server, unless what it had led to nothing with no less leave to be followed.
+    fn visit(&mut self, visit: Visit) {
+        let tried = self.visited.iter().any(|other| {
+            other.endpoint.is_same(&visit.endpoint)
+                && other.depth <= visit.depth
+                && other.budget >= visit.budget
+        });
         self.contact = Some(Contact {
-            endpoint: endpoint.clone(),
-            depth,
-            encoding: self.config.encoding,
-            asked_again: false,
-            verbose: false,
-            signed: false,
+            depth: visit.depth,
+            budget: visit.budget.saturating_sub(1),
+            ..self.contact_with(Origin::Server(visit.endpoint.clone()))
         });
         if tried {
             self.note_failure(FailureKind::Redirect("this server was tried before"));
-        } else if self.contacts >= self.config.max_contacts {
-            self.candidates.retain(|candidate| candidate.depth == 0);
-            self.note_failure(FailureKind::Redirect("too many servers were contacted"));
         } else {
-            self.visited.push(endpoint);
-            self.contacts += 1;
+            self.visited.push(visit);
             self.plan_first([Some(Step::Ask)]);
         }
-        None
     }
 
     /// Asks the current server for its data.
     pub(super) fn ask(&mut self) -> Option<Output> {
         let contact = self.contact.as_ref()?;
         let encoding = contact.encoding;
-        let server = contact.endpoint.clone();
+        let server = contact.origin.server()?.clone();
+        let csr = contact.csr.clone();
         let nonce = self.config.nonce.clone();
         // An untrusted server is told as little as possible (RFC 8572 §9.6).
         let input = if server.trust.authenticates() {
@@ -76,7 +121,10 @@ impl Device {
                 os_name: self.config.running.os_name.clone(),
                 os_version: self.config.running.os_version.clone(),
                 nonce,
-                ..GetBootstrappingDataInput::default()
+                // One or the other (RFC 9646 §3.2).
+                csr_support: self.config.csr_support.clone().filter(|_| csr.is_none()),
+                csr,
+                signed_data_preferred: false,
             }
         } else {
             GetBootstrappingDataInput {
@@ -95,18 +143,24 @@ impl Device {
         self.wait_for(Awaiting::Data, output)
     }
 
-    /// Puts the servers of a redirect before all others, in their order (RFC 8572 §5.5).
+    /// Puts the servers of a redirect before all others, in their order (RFC 8572 §5.5). They share
+    /// what may be contacted, so that none of them can use up what belongs to the next.
     pub(super) fn follow(&mut self, redirect: RedirectInformation, trusted: bool) {
-        let depth = self.contact.as_ref().map_or(0, |contact| contact.depth) + 1;
+        let contact = self.contact.as_ref();
+        let depth = contact.map_or(0, |contact| contact.depth) + 1;
+        let budget = contact.map_or(0, |contact| contact.budget);
         if depth > self.config.max_redirect_depth {
             self.note_failure(FailureKind::Redirect("redirected too often"));
             return;
         }
-        // More than may be contacted need not be looked at.
-        let allowed = self.config.max_contacts.saturating_sub(self.contacts);
+        let mut servers = redirect.bootstrap_servers;
+        if servers.len() > budget {
+            servers.truncate(budget);
+            self.note_failure(FailureKind::Redirect("too many servers to be contacted"));
+        }
         let mut found = Vec::new();
         let mut faults = Vec::new();
-        for server in redirect.bootstrap_servers.into_iter().take(allowed) {
+        for server in servers {
             let trust = match server.trust_anchor {
                 Some(anchor) if trusted => match read_anchor(&anchor) {
                     Ok(anchor) => EndpointTrust::Anchors(anchor),
@@ -124,7 +178,7 @@ impl Device {
                 port: server.port.unwrap_or(443),
                 trust,
             };
-            found.push(Candidate { endpoint, depth });
+            found.push(endpoint);
         }
         if !faults.is_empty() {
             let progress_type = if found.is_empty() {
@@ -135,8 +189,15 @@ impl Device {
             let report = self.report(progress_type, Some(faults.join("; ")));
             self.plan_first([report]);
         }
-        found.reverse();
-        self.candidates.append(&mut found);
+        let (share, rest) = (budget / found.len().max(1), budget % found.len().max(1));
+        let found = found.into_iter().enumerate().rev();
+        self.candidates
+            .extend(found.map(|(index, endpoint)| Candidate::Server {
+                endpoint,
+                depth,
+                // What cannot be divided goes to the first ones.
+                budget: share + usize::from(index < rest),
+            }));
     }
 }
 

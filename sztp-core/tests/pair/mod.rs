@@ -7,16 +7,20 @@
 mod world;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sztp_cms::{
     Certificate, PathOptions, UnixTime, WallClock, certificate_names_host, validate_path,
 };
+use sztp_core::artifacts::BootstrappingData;
 use sztp_core::conveyed_info::{ConfigurationHandling, ConveyedInfo};
+use sztp_core::csr::CsrRequest;
 use sztp_core::device::{
-    Device, DeviceConfig, Ended, Endpoint, EndpointTrust, Input, Outcome, Output, REPORT_PROGRESS,
-    RunningImage, ScriptStage,
+    Device, DeviceConfig, Ended, Endpoint, EndpointTrust, Input, Origin, Outcome, Output,
+    REPORT_PROGRESS, RunningImage, ScriptStage,
 };
+use sztp_core::dns::{DomainName, RecordType, SrvRecord, TxtRecord};
 use sztp_core::restconf::media_type;
 use sztp_core::rpc::{
     GetBootstrappingDataInput, GetBootstrappingDataOutput, ProgressReport, ProgressType,
@@ -30,6 +34,10 @@ pub use world::{NONCE, NOW, SERIAL, World, key, redirect, root, world};
 /// What a server says to the question for bootstrapping data.
 pub enum Reply {
     Data(GetBootstrappingDataOutput),
+    /// 503 with Retry-After.
+    Busy(Duration),
+    /// Whatever the wire has.
+    Input(Input),
     Raw {
         status: u16,
         content_type: Option<&'static str>,
@@ -88,6 +96,13 @@ impl Server {
         Self::new(host, move |_| Reply::Data(output.clone()))
     }
 
+    pub fn answer_with(
+        &mut self,
+        answer: impl FnMut(&GetBootstrappingDataInput) -> Reply + 'static,
+    ) {
+        self.answer = Box::new(answer);
+    }
+
     pub fn with_chain(mut self, chain: Vec<Certificate>) -> Self {
         self.chain = chain;
         self
@@ -121,6 +136,13 @@ impl Server {
                 let body = output.encode(encoding);
                 response(200, Some(media_type(encoding)), body)
             }
+            Reply::Busy(retry_after) => Input::Response {
+                status: 503,
+                content_type: None,
+                retry_after: Some(retry_after),
+                body: Vec::new(),
+            },
+            Reply::Input(input) => input,
             Reply::Raw {
                 status,
                 content_type,
@@ -134,9 +156,13 @@ fn response(status: u16, content_type: Option<&str>, body: Vec<u8>) -> Input {
     Input::Response {
         status,
         content_type: content_type.map(str::to_owned),
+        retry_after: None,
         body,
     }
 }
+
+/// Files by their paths.
+pub type Medium = Vec<(String, Vec<u8>)>;
 
 /// A device and all that it can reach.
 pub struct Pair {
@@ -151,6 +177,25 @@ pub struct Pair {
     pub rollback: Ended,
     /// What runs after a reboot; none: the machine ends with it.
     pub after_reboot: Option<RunningImage>,
+    /// Whether bootstrapping is enabled, round by round; the last one stays.
+    pub enabled: Vec<bool>,
+    /// Removable storage: files by their paths.
+    pub media: Vec<Medium>,
+    /// The values of options 143 and 136.
+    pub dhcp: Vec<Vec<u8>>,
+    /// The domains that DNS servers are asked about.
+    pub domains: Vec<DomainName>,
+    /// Records by name, with the answers of multicast under `local.`.
+    pub texts: HashMap<String, Vec<TxtRecord>>,
+    pub services: HashMap<String, Vec<SrvRecord>>,
+    /// Requests that are made, one after the other; none: they cannot be made.
+    pub csrs: Vec<Vec<u8>>,
+    /// The requests that were asked for.
+    pub csr_requests: Vec<CsrRequest>,
+    /// How long the device waited.
+    pub waited: Vec<Duration>,
+    /// Rounds before the harness gives up.
+    pub rounds: usize,
     /// What the device did, in its order.
     pub trace: Vec<String>,
 }
@@ -168,6 +213,16 @@ impl Pair {
             ready: Ended::Well,
             rollback: Ended::Well,
             after_reboot: None,
+            enabled: vec![true],
+            media: Vec::new(),
+            dhcp: Vec::new(),
+            domains: Vec::new(),
+            texts: HashMap::new(),
+            services: HashMap::new(),
+            csrs: Vec::new(),
+            csr_requests: Vec::new(),
+            waited: Vec::new(),
+            rounds: 100,
             trace: Vec::new(),
         }
     }
@@ -184,6 +239,11 @@ impl Pair {
                 matches!(output, Output::Done(_)) || device.poll_output().is_none(),
                 "asks before it is answered"
             );
+            if let Output::Wait { .. } = output
+                && self.waited.len() + 1 == self.rounds
+            {
+                return Outcome::Failed(device.failures().to_vec());
+            }
             if let Output::Done(outcome) = output {
                 assert!(device.poll_output().is_none(), "goes on after its end");
                 return outcome;
@@ -214,13 +274,88 @@ impl Pair {
         self.trace
             .iter()
             .map(String::as_str)
-            .filter(|line| !line.starts_with("ask ") && !line.starts_with("report "))
+            .filter(|line| !is_question(line) && !line.starts_with("report "))
             .collect()
     }
 
-    fn perform(&mut self, output: Output) -> Input {
+    /// What the device asked of its sources and of its servers, in order.
+    pub fn asked(&self) -> Vec<&str> {
+        let lines = self.trace.iter().map(String::as_str);
+        lines.filter(|line| is_question(line)).collect()
+    }
+
+    pub fn perform(&mut self, output: Output) -> Input {
         let mut note = |text: String| self.trace.push(text);
         match output {
+            Output::CheckEnabled => {
+                let enabled = self.enabled[0];
+                if self.enabled.len() > 1 {
+                    self.enabled.remove(0);
+                }
+                Input::Enabled(enabled)
+            }
+            Output::Wait { duration } => {
+                self.waited.push(duration);
+                Input::Waited
+            }
+            Output::ListRemovableStorage => {
+                note("list".to_owned());
+                let paths = |medium: &Medium| medium.iter().map(|(path, _)| path.clone()).collect();
+                Input::Media(self.media.iter().map(paths).collect())
+            }
+            Output::ReadRemovableStorage { medium, files } => {
+                note(format!("read {medium} /{}", files.directory));
+                let read = |path: &String| {
+                    let mut files = self.media[medium].iter();
+                    let (_, file) = files.find(|(listed, _)| listed == path).expect("listed");
+                    file.clone()
+                };
+                Input::Artifacts(BootstrappingData {
+                    conveyed_information: read(&files.conveyed_information),
+                    owner_certificate: files.owner_certificate.as_ref().map(read),
+                    ownership_voucher: files.ownership_voucher.as_ref().map(read),
+                })
+            }
+            Output::LookUpDhcp => {
+                note("dhcp".to_owned());
+                Input::DhcpOptions(self.dhcp.clone())
+            }
+            Output::FindDomains => {
+                note("domains".to_owned());
+                Input::Domains(self.domains.clone())
+            }
+            Output::Resolve(query) => {
+                let name = query.name.to_string();
+                match query.record_type {
+                    RecordType::Txt => {
+                        note(format!("txt {name}"));
+                        let records = self.texts.get(&name).cloned();
+                        records.map_or(Input::Nothing, Input::Text)
+                    }
+                    RecordType::Srv => {
+                        note(format!("srv {name}"));
+                        let records = self.services.get(&name).cloned();
+                        records.map_or(Input::Nothing, Input::Services)
+                    }
+                }
+            }
+            Output::MakeCsr(request) => {
+                let key = request.algorithm_identifier.is_some();
+                note(format!(
+                    "csr with {} key",
+                    if key { "a new" } else { "the old" }
+                ));
+                self.csr_requests.push(request);
+                if self.csrs.is_empty() {
+                    failed("no key can be made")
+                } else {
+                    Input::Csr(self.csrs.remove(0))
+                }
+            }
+            Output::DiscardKey => {
+                note("discard key".to_owned());
+                Input::Ended(Ended::Well)
+            }
             Output::Post {
                 server,
                 operation,
@@ -329,6 +464,11 @@ fn name(endpoint: &Endpoint) -> String {
     format!("{}{mark}", endpoint.address)
 }
 
+fn is_question(line: &str) -> bool {
+    let questions = ["ask ", "list", "read ", "dhcp", "domains", "txt ", "srv "];
+    questions.iter().any(|start| line.starts_with(start))
+}
+
 fn failed(reason: impl Into<String>) -> Input {
     Input::Failed {
         reason: reason.into(),
@@ -398,7 +538,11 @@ pub fn codes(outcome: &Outcome) -> Vec<&'static str> {
 
 pub fn bootstrapped(outcome: &Outcome) -> (String, bool) {
     match outcome {
-        Outcome::Bootstrapped { server, signed } => (name(server), *signed),
+        Outcome::Bootstrapped {
+            origin: Origin::Server(server),
+            signed,
+        } => (name(server), *signed),
+        Outcome::Bootstrapped { origin, signed } => (origin.to_string(), *signed),
         other => panic!("not bootstrapped: {other:?}"),
     }
 }
