@@ -19,6 +19,7 @@ use crate::{KeyError, PublicKey, Rule, UnixTime};
 
 mod extension;
 pub(crate) mod fields;
+mod hardware;
 pub(crate) mod name;
 pub(crate) mod pem;
 pub(crate) mod time;
@@ -152,6 +153,12 @@ impl Certificate {
     /// The subject's first common name.
     pub fn common_name(&self) -> Option<String> {
         name::attribute(self.subject_der(), name::COMMON_NAME)
+    }
+
+    /// The organization that made a device: the subject's organizationName, or else the issuer's.
+    pub fn organization(&self) -> Option<String> {
+        name::attribute(self.subject_der(), name::ORGANIZATION)
+            .or_else(|| name::attribute(self.issuer_der(), name::ORGANIZATION))
     }
 
     /// Start of validity (RFC 5280 §4.1.2.5).

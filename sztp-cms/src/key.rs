@@ -7,6 +7,7 @@ mod decryption;
 mod error;
 mod file;
 mod foreign;
+mod sha1;
 mod signing;
 
 use core::fmt;

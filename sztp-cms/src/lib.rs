@@ -67,7 +67,7 @@ pub use rule::Rule;
 #[cfg(feature = "rustls")]
 pub use rustls_verifier::{
     AnyClientCertificate, ServerTrust, ServerVerifier, TlsVersions, client_config,
-    client_config_speaking, server_config,
+    client_config_speaking, server_config, server_config_with_identities,
 };
 pub use server_name::certificate_names_host;
 pub use signed_data::{

@@ -43,27 +43,47 @@ pub(crate) use general_name::{GeneralName, subject_alternative_names};
 /// Certificates that are trusted without further question: roots, intermediates, or end-entity
 /// certificates (RFC 5280 §6.1.1 (d)).
 #[derive(Debug, Clone, Default)]
-pub struct TrustAnchors(Arc<[Certificate]>);
+pub struct TrustAnchors {
+    all: Arc<[Certificate]>,
+    sha1: Arc<[Certificate]>,
+}
 
 impl TrustAnchors {
     /// Trusts these certificates.
     pub fn new(certificates: impl IntoIterator<Item = Certificate>) -> Self {
-        Self(certificates.into_iter().collect())
+        Self {
+            all: certificates.into_iter().collect(),
+            sha1: Arc::default(),
+        }
+    }
+
+    /// The same, with the exception that in paths which end in one of `anchors`, where it is among
+    /// these, certificates may be signed with RSA and SHA-1.
+    ///
+    /// SHA-1 collisions are made in practice: only for anchors whose authorities issue no more
+    /// certificates with content that others choose, as those of devices that were made before
+    /// 2020.
+    #[must_use]
+    pub fn with_sha1_below(self, anchors: impl IntoIterator<Item = Certificate>) -> Self {
+        Self {
+            sha1: anchors.into_iter().collect(),
+            ..self
+        }
     }
 
     /// The anchors, in the order given.
     pub fn iter(&self) -> std::slice::Iter<'_, Certificate> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The number of anchors.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Whether nothing is trusted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 }
 
@@ -201,7 +221,8 @@ pub(crate) fn validate_path_within(
     }
     let search = Search {
         intermediates,
-        anchors: &anchors.0,
+        anchors: &anchors.all,
+        sha1_anchors: &anchors.sha1,
         clock,
         options,
         work,

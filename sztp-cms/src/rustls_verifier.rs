@@ -4,6 +4,8 @@
 //! The signatures of the handshake are verified with [`PublicKey`](crate::PublicKey) too: rustls' own verifier does
 //! not read X.509 version 1 certificates, which devices and owners do have.
 
+mod identities;
+
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
@@ -20,6 +22,7 @@ use rustls::{
     DistinguishedName, Error, OtherError, ServerConfig, SignatureScheme, SupportedProtocolVersion,
 };
 
+use self::identities::Identities;
 #[cfg(feature = "ml-dsa")]
 use crate::MlDsaParameterSet;
 use crate::{
@@ -236,6 +239,19 @@ pub fn server_config(
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified(chain, key)?)));
+    Ok(config)
+}
+
+/// A server with several identities, each an end-entity certificate with its chain and key, of
+/// which it shows the first that a client can judge; where none can be, the first.
+pub fn server_config_with_identities(
+    identities: &[(Vec<Certificate>, SigningKey)],
+    verifier: AnyClientCertificate,
+) -> Result<ServerConfig, Error> {
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_cert_resolver(Arc::new(Identities::new(identities)?));
     Ok(config)
 }
 

@@ -7,6 +7,7 @@ use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
 
 pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 pub(crate) const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
+pub(crate) const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 pub(crate) const EMAIL_ADDRESS: ObjectIdentifier =
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
 

@@ -330,6 +330,7 @@ fn validate_signer(
     let outcome = Search {
         intermediates: search.intermediates,
         anchors: std::slice::from_ref(anchor),
+        sha1_anchors: &[],
         clock: search.clock,
         options: &options,
         work: search.work,

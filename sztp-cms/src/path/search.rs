@@ -10,6 +10,8 @@ use crate::certificate::{Certificate, KeyUsage};
 pub(super) struct Search<'a> {
     pub(super) intermediates: &'a [Certificate],
     pub(super) anchors: &'a [Certificate],
+    /// Those below which certificates may be signed with SHA-1.
+    pub(super) sha1_anchors: &'a [Certificate],
     pub(super) clock: WallClock,
     pub(super) options: &'a PathOptions<'a>,
     pub(super) work: &'a mut Work,
@@ -109,7 +111,7 @@ impl Search<'_> {
         let verdict = self
             .work
             .check_signature()
-            .and_then(|()| verify_signature(subject, issuer))
+            .and_then(|()| verify_signature(subject, issuer, !self.sha1_anchors.is_empty()))
             .and_then(|()| may_issue(issuer, role));
         verdict.map_err(|error| attempt.note(error)).is_ok()
     }
@@ -117,7 +119,9 @@ impl Search<'_> {
     /// Checks a path whose signatures hold (RFC 5280 §6.1.3 to §6.1.5), and revocation last (§6.3).
     fn complete(&mut self, attempt: &mut Attempt) -> bool {
         let path = &attempt.path;
-        let verdict = checks::check(path, self.clock, self.options)
+        let verdict = self
+            .check_sha1(path)
+            .and_then(|()| checks::check(path, self.clock, self.options))
             .and_then(|()| name_constraints::check(path, self.work))
             .and_then(|()| policy::check(path, &self.options.policies, self.work))
             .and_then(|policies| revocation::check(self, path).map(|()| policies));
@@ -130,6 +134,24 @@ impl Search<'_> {
                 attempt.note(error);
                 false
             }
+        }
+    }
+}
+
+impl Search<'_> {
+    /// A signature with SHA-1 was let pass as long as the anchor was not known.
+    fn check_sha1(&self, path: &[Certificate]) -> Result<(), PathError> {
+        let Some((anchor, below)) = path.split_last() else {
+            return Ok(());
+        };
+        if self.sha1_anchors.is_empty() || self.sha1_anchors.contains(anchor) {
+            return Ok(());
+        }
+        match below.iter().find(|one| signed(one).is_rsa_with_sha1()) {
+            Some(weak) => Err(PathError::WeakAlgorithm {
+                subject: weak.subject(),
+            }),
+            None => Ok(()),
         }
     }
 }
@@ -188,14 +210,18 @@ fn same_entity(left: &Certificate, right: &Certificate) -> bool {
 }
 
 /// RFC 5280 §6.1.3 (a)(1), over the octets as received.
-fn verify_signature(subject: &Certificate, issuer: &Certificate) -> Result<(), PathError> {
-    let signed = Signed {
-        octets: subject.tbs_der(),
-        outer_algorithm: subject.signature_algorithm_der(),
-        inner_algorithm: subject.tbs_signature_algorithm_der(),
-        signature: subject.signature_bytes(),
+fn verify_signature(
+    subject: &Certificate,
+    issuer: &Certificate,
+    sha1: bool,
+) -> Result<(), PathError> {
+    let signed = signed(subject);
+    let verdict = if sha1 && signed.is_rsa_with_sha1() {
+        signed.verify_with_sha1(issuer)
+    } else {
+        signed.verify(issuer)
     };
-    signed.verify(issuer).map_err(|refusal| {
+    verdict.map_err(|refusal| {
         let subject = subject.subject();
         match refusal {
             Refusal::AlgorithmMismatch => PathError::SignatureAlgorithmMismatch { subject },
@@ -207,6 +233,15 @@ fn verify_signature(subject: &Certificate, issuer: &Certificate) -> Result<(), P
             },
         }
     })
+}
+
+fn signed(certificate: &Certificate) -> Signed<'_> {
+    Signed {
+        octets: certificate.tbs_der(),
+        outer_algorithm: certificate.signature_algorithm_der(),
+        inner_algorithm: certificate.tbs_signature_algorithm_der(),
+        signature: certificate.signature_bytes(),
+    }
 }
 
 /// RFC 5280 §6.1.4 (k) and (n).

@@ -387,3 +387,49 @@ fn extensions_without_end_are_not_read() {
     assert_eq!(read(extensions(127)), malformed("extensions"));
     assert_eq!(read(extensions(1500)), malformed("extensions"));
 }
+
+#[test]
+fn sha1_only_below_an_anchor_for_which_it_is_allowed() {
+    let folder = Folder::new();
+    let openssl = |arguments: &str| folder.openssl(arguments);
+    let read = |name: &str| folder.certificate(name);
+    for name in ["old", "new"] {
+        openssl(&format!("genrsa -out {name}.key 2048"));
+        openssl(&format!(
+            "req -x509 -new -key {name}.key -subj /CN={name} -days 30 -out {name}.crt"
+        ));
+        openssl(&format!(
+            "req -new -key {name}.key -subj /CN=end -out {name}.csr"
+        ));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA {name}.crt -CAkey {name}.key -CAcreateserial -sha1 \
+             -out {name}-end.crt"
+        ));
+    }
+    openssl(
+        "x509 -req -in old.csr -CA old.crt -CAkey old.key -CAcreateserial -md5 -out md5-end.crt",
+    );
+    let now = WallClock::Trusted(UnixTime::from_system_time(std::time::SystemTime::now()));
+    let (old, new) = (read("old.crt"), read("new.crt"));
+    let anchors = TrustAnchors::new([old.clone(), new]).with_sha1_below([old]);
+    let judge = |name: &str| {
+        validate_path(&read(name), &[], &anchors, now, &PathOptions::default()).map(drop)
+    };
+    assert_eq!(judge("old-end.crt"), Ok(()));
+    for name in ["new-end.crt", "md5-end.crt"] {
+        let refused = judge(name);
+        assert!(
+            matches!(refused, Err(PathError::WeakAlgorithm { .. })),
+            "{name} {refused:?}"
+        );
+    }
+    // The exception is for the algorithm, not for the signature.
+    let der = read("old-end.crt").as_der().to_vec();
+    let mut forged = der.clone();
+    *forged.last_mut().expect("octets") ^= 1;
+    let forged = sztp_cms::Certificate::from_der(&forged).expect("well-formed");
+    assert!(matches!(
+        validate_path(&forged, &[], &anchors, now, &PathOptions::default()),
+        Err(PathError::BadSignature { .. })
+    ));
+}
