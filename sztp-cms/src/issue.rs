@@ -3,6 +3,8 @@
 //! Every certificate is version 3 with a random serial number and both key identifiers. A CA that
 //! issues to the public wants more than this; nothing here keeps records or revokes.
 
+mod request;
+
 use std::net::IpAddr;
 
 use der::asn1::{Any, BitString, ObjectIdentifier};
@@ -16,6 +18,8 @@ use crate::certificate::{
 };
 use crate::path::OID_SUBJECT_ALT_NAME;
 use crate::{Certificate, CertificateError, KeyUsage, Rule, SignatureError, Signer, UnixTime};
+
+pub use self::request::CertificationRequestBuilder;
 
 /// What a certificate is to say; then [`self_signed`](Self::self_signed) or
 /// [`issued_by`](Self::issued_by).

@@ -51,7 +51,7 @@ pub use enveloped_data::{
     EnvelopedDataBuilder, Recipient, RecipientId,
 };
 pub use error::CmsError;
-pub use issue::{CertificateBuilder, IssueError};
+pub use issue::{CertificateBuilder, CertificationRequestBuilder, IssueError};
 pub use key::{
     DecryptionFailed, Decryptor, ForeignSigner, KeyDigest, KeyError, KeyType, PublicKey,
     RsaPadding, SignatureError, Signer, SigningKey,

@@ -4,7 +4,7 @@
 use der::asn1::AnyRef;
 use der::{Decode as _, Encode as _, Reader as _, SliceReader};
 use serde_json::{Map, Value, json};
-use sztp_cms::Rule;
+use sztp_cms::{KeyType, Rule};
 use sztp_voucher::yang::{self, Encoding, Fields, Options, YangError, encode_binary};
 
 use crate::rpc::MessageError;
@@ -248,6 +248,50 @@ pub const CMP_CSR: &str = "ietf-ztp-types:cmp-csr";
 /// CMC (RFC 5272).
 pub const CMC_CSR: &str = "ietf-ztp-types:cmc-csr";
 
+/// The DER AlgorithmIdentifier by which a device offers to generate a key of this kind
+/// ([`CsrSupport::algorithm_identifiers`]); none: such a key has none that tells it from others.
+pub fn algorithm_of(key_type: KeyType) -> Option<&'static [u8]> {
+    let mut known = ALGORITHMS.iter();
+    known.find_map(|(known, der)| (*known == key_type).then_some(*der))
+}
+
+/// The kind of key that a DER AlgorithmIdentifier asks for ([`CsrRequest::algorithm_identifier`]).
+pub fn key_type_of(algorithm_identifier: &[u8]) -> Option<KeyType> {
+    let mut known = ALGORITHMS.iter();
+    known.find_map(|(key_type, known)| (*known == algorithm_identifier).then_some(*key_type))
+}
+
+/// RFC 5480 §2.1.1, RFC 8410 §3, RFC 3279 §2.3.1. That of RSA says nothing of the size, which is the
+/// device's to choose.
+const ALGORITHMS: [(KeyType, &[u8]); 5] = [
+    (
+        KeyType::EcP256,
+        &[
+            0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce,
+            0x3d, 3, 1, 7,
+        ],
+    ),
+    (
+        KeyType::EcP384,
+        &[
+            0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22,
+        ],
+    ),
+    (
+        KeyType::EcP521,
+        &[
+            0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x23,
+        ],
+    ),
+    (KeyType::Ed25519, &[0x30, 5, 6, 3, 0x2b, 0x65, 0x70]),
+    (
+        KeyType::Rsa3072,
+        &[
+            0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0,
+        ],
+    ),
+];
+
 const CSR_REQUEST: &str = "ietf-sztp-csr:csr-request";
 
 /// The AlgorithmIdentifier of the key in a CertificationRequestInfo (RFC 2986 §4.1).
@@ -299,6 +343,30 @@ mod tests {
             "{{\"ietf-sztp-bootstrap-server:input\":{{\"ietf-sztp-csr:csr-support\":{{{members}}}}}}}"
         );
         GetBootstrappingDataInput::decode(text.as_bytes(), Encoding::Json)
+    }
+
+    #[test]
+    fn keys_are_offered_as_their_certificates_name_them() {
+        use sztp_cms::{CertificationRequestBuilder, SigningKey};
+        for (key_type, der) in ALGORITHMS {
+            assert_eq!(algorithm_of(key_type), Some(der));
+            assert_eq!(key_type_of(der), Some(key_type));
+            let key = SigningKey::generate(key_type).unwrap();
+            let request = CertificationRequestBuilder::new("CN=x").unwrap();
+            let request = request.sign(&key).unwrap();
+            let info = SliceReader::new(&request)
+                .unwrap()
+                .sequence(|request| {
+                    let info = AnyRef::decode(request)?.to_der()?;
+                    AnyRef::decode(request)?;
+                    AnyRef::decode(request)?;
+                    Ok::<_, der::Error>(info)
+                })
+                .unwrap();
+            assert_eq!(key_algorithm(&info).as_deref(), Ok(der));
+        }
+        assert_eq!(algorithm_of(KeyType::Rsa2048), None);
+        assert_eq!(key_type_of(&[0x30, 0]), None);
     }
 
     #[test]
