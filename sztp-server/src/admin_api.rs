@@ -5,10 +5,14 @@ mod body;
 mod configurations;
 mod devices;
 mod error;
+mod events;
 mod fields;
 mod guard;
+mod metrics;
+mod openapi;
 mod profiles;
 mod routes;
+mod trust;
 mod vouchers;
 
 use std::sync::Arc;
@@ -28,12 +32,14 @@ use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sztp_core::lifecycle::State as LifecycleState;
+use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use crate::Service;
 use crate::access::Access;
 use crate::config::{AccessConfig, ServerLimits};
 use crate::listener::Handler;
+use crate::metrics::ListenerMetrics;
 use crate::model::{DeviceFilter, DeviceSpec, Page, Role};
 use crate::service::{Peer, READ_ONLY};
 
@@ -54,6 +60,7 @@ struct Api {
     service: Service,
     access: Access,
     limits: ServerLimits,
+    stopping: watch::Receiver<bool>,
     table: Arc<Table>,
 }
 
@@ -103,18 +110,22 @@ fn routes() -> Routes {
         )
         .merge(access::routes())
         .merge(configurations::routes())
+        .merge(events::routes())
+        .merge(openapi::routes())
         .merge(devices::routes())
         .merge(profiles::routes())
+        .merge(trust::routes())
         .merge(vouchers::routes())
 }
 
 impl AdminApi {
-    pub(crate) fn new(service: Service, limits: ServerLimits, access: AccessConfig) -> Self {
+    pub(crate) fn new(service: Service, limits: ServerLimits, access: AccessConfig, stopping: watch::Receiver<bool>) -> Self {
         let (v1, table) = routes().finish();
         let api = Api {
             service: service.clone(),
             access: Access::new(access),
             limits,
+            stopping,
             table: Arc::new(table),
         };
         let v1 = v1
@@ -127,6 +138,7 @@ impl AdminApi {
                 get(|| async { answer(StatusCode::OK, &Health { status: "ok" }) }),
             )
             .route("/readyz", get(ready))
+            .route("/metrics", get(metrics::metrics))
             .fallback(no_such_resource)
             .method_not_allowed_fallback(async || ApiError::method_not_allowed())
             .with_state(api);
@@ -140,6 +152,10 @@ impl AdminApi {
 impl Handler for AdminApi {
     fn tls(&self) -> Arc<ServerConfig> {
         self.service.materials().admin_tls.clone()
+    }
+
+    fn metrics(&self) -> &ListenerMetrics {
+        &self.service.metrics().operators
     }
 
     async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
@@ -269,6 +285,8 @@ struct DevicesQuery {
     group: Option<String>,
     profile: Option<String>,
     has_voucher: Option<bool>,
+    /// Of an export.
+    format: Option<devices::Format>,
     after: Option<String>,
     limit: Option<u32>,
 }
@@ -299,6 +317,9 @@ async fn list_devices(
     query: Result<Query<DevicesQuery>, QueryRejection>,
 ) -> Result<Response<Body>, ApiError> {
     let Query(query) = query?;
+    if query.format.is_some() {
+        return Err(ApiError::bad_request("only an export has a format"));
+    }
     let page = page(query.after.clone(), query.limit);
     let filter = query.filter()?;
     Ok(answer(

@@ -4,6 +4,7 @@
 //! taken as they are, relative to the working directory.
 
 mod access;
+mod log;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use thiserror::Error;
 use crate::dialect::{AUTO, Dialects};
 
 pub use crate::dialect::{DialectConfig, MediaTypeForm, Quirks, Signs};
+pub use log::{LogConfig, LogFormat};
 pub use access::{AccessConfig, CertificateRole, OidcConfig, OidcRoles};
 
 /// Everything that can be set; `Config::default()` runs on `./sztp-data` with a lab PKI.
@@ -30,6 +32,9 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Certificates that IDevID certificates must lead to; none: the lab vendor's.
     pub idevid_anchors: Vec<PathBuf>,
+    /// IDevID anchors beneath which certificates may be signed with RSA and SHA-1, as those of
+    /// devices made before 2020 are.
+    pub idevid_sha1_anchors: Vec<PathBuf>,
     /// Certificates that voucher signers must lead to; none: vouchers are not checked, except
     /// with the lab PKI, whose own MASA is then the anchor.
     pub voucher_anchors: Vec<PathBuf>,
@@ -43,6 +48,8 @@ pub struct Config {
     pub answers: AnswerPolicy,
     /// Who may use the admin API.
     pub access: AccessConfig,
+    /// How the log is written.
+    pub log: LogConfig,
     /// How much a client may ask of the server.
     pub limits: ServerLimits,
 }
@@ -55,8 +62,23 @@ pub struct TlsConfig {
     pub certificate: Option<PathBuf>,
     /// Its private key.
     pub key: Option<PathBuf>,
+    /// File with the passphrase of the private key; or else the environment variable
+    /// `SZTP_TLS_KEY_PASSPHRASE` has it.
+    pub key_passphrase_file: Option<PathBuf>,
     /// What devices need in order to trust it, handed out in redirects to this server.
     pub trust_anchor: Option<PathBuf>,
+    /// Certificates of another kind for clients that cannot judge the first, as RSA beside ECDSA.
+    pub additional: Vec<TlsPair>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsPair {
+    /// End-entity certificate, then intermediates (PEM).
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// The owner's signing identity (RFC 8572 §3.2); all absent: the lab PKI's.
@@ -65,8 +87,13 @@ pub struct TlsConfig {
 pub struct OwnerConfig {
     /// The owner certificate.
     pub certificate: Option<PathBuf>,
-    /// Its private key.
+    /// Its private key: a file, or a `pkcs11:` URI (RFC 7512).
     pub key: Option<PathBuf>,
+    /// File with the passphrase of the private key, or the PIN of its token; or else the
+    /// environment variable `SZTP_OWNER_KEY_PASSPHRASE` has it.
+    pub key_passphrase_file: Option<PathBuf>,
+    /// The PKCS#11 module of the token, if the URI does not name it.
+    pub pkcs11_module: Option<PathBuf>,
     /// Intermediates up to the pinned-domain-cert.
     pub chain: Vec<PathBuf>,
 }
@@ -87,6 +114,9 @@ pub struct AnswerPolicy {
     /// Seconds without a word from a device that is `InProgress`, after which it counts as failed;
     /// 0: never.
     pub progress_timeout_secs: u64,
+    /// Devices without certificate may prove who they are by serial number and activation code
+    /// (HTTP Basic), if they have a code.
+    pub activation_codes: bool,
     /// How devices want to be answered: the name of a dialect, or `auto`, which recognises it from
     /// the request.
     pub dialect: String,
@@ -100,6 +130,15 @@ pub struct ServerLimits {
     pub max_body_bytes: usize,
     /// Connections at a time on each listener.
     pub max_connections: usize,
+    /// Of these, from one address (of IPv6, from one /64); more wait as long as a handshake may
+    /// take. 0: any number.
+    pub max_connections_per_address: usize,
+    /// Requests of devices that are worked on at a time; more are answered 503 and come again.
+    pub max_requests: usize,
+    /// Downloads at a time; more are answered 503 and come again.
+    pub max_downloads: usize,
+    /// Event streams at a time.
+    pub max_event_streams: usize,
     /// Seconds for a TLS handshake.
     pub handshake_timeout_secs: u64,
     /// Seconds for a request's header, and for a connection to stay idle.
@@ -175,6 +214,8 @@ impl Config {
         for (key, value) in [
             ("limits.max_body_bytes", self.limits.max_body_bytes as u64),
             ("limits.max_connections", self.limits.max_connections as u64),
+            ("limits.max_requests", self.limits.max_requests as u64),
+            ("limits.max_downloads", self.limits.max_downloads as u64),
             (
                 "limits.handshake_timeout_secs",
                 self.limits.handshake_timeout_secs,
@@ -233,12 +274,14 @@ impl Default for Config {
             admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9443)),
             public_url: None,
             idevid_anchors: Vec::new(),
+            idevid_sha1_anchors: Vec::new(),
             voucher_anchors: Vec::new(),
             dialects: Vec::new(),
             tls: TlsConfig::default(),
             owner: OwnerConfig::default(),
             answers: AnswerPolicy::default(),
             access: AccessConfig::default(),
+            log: LogConfig::default(),
             limits: ServerLimits::default(),
         }
     }
@@ -252,6 +295,7 @@ impl Default for AnswerPolicy {
             allow_unsigned: true,
             reprovision: false,
             progress_timeout_secs: 24 * 60 * 60,
+            activation_codes: false,
             dialect: AUTO.to_owned(),
         }
     }
@@ -262,6 +306,10 @@ impl Default for ServerLimits {
         Self {
             max_body_bytes: 64 * 1024,
             max_connections: 1024,
+            max_connections_per_address: 512,
+            max_requests: 512,
+            max_downloads: 256,
+            max_event_streams: 64,
             handshake_timeout_secs: 10,
             header_timeout_secs: 15,
             body_timeout_secs: 15,

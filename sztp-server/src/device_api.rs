@@ -24,7 +24,8 @@ use tracing::Instrument as _;
 use crate::Service;
 use crate::config::ServerLimits;
 use crate::listener::Handler;
-use crate::service::Peer;
+use crate::metrics::{ListenerMetrics, add_one};
+use crate::service::{Peer, new_id};
 
 use self::reply::{Refused, not_found};
 
@@ -51,7 +52,7 @@ impl DeviceApi {
             _ => &path,
         };
         if let Some(file) = trimmed.strip_prefix("/files/") {
-            return files::serve(&self.service, file, &request).await;
+            return files::serve(self, file, &request).await;
         }
         if trimmed == "/.well-known/host-meta" {
             return discovery::host_meta(request.method());
@@ -59,9 +60,24 @@ impl DeviceApi {
         let Some(resource) = trimmed.strip_prefix(ROOT) else {
             return Err(not_found());
         };
+        let _place = self
+            .service
+            .begin_request()
+            .inspect_err(|_| add_one(&self.metrics().overloaded))?;
         // LEDGER: 8040-2.5-01
-        let mut device = self.service.identify(peer).await?;
-        let span = tracing::info_span!("device", serial_number = device.serial_number());
+        let mut device = match basic_auth::credentials(&request) {
+            Some((name, code)) if peer.certificates.is_empty() => {
+                self.service.activate(peer, &name, &code).await?
+            }
+            _ => self.service.identify(peer).await?,
+        };
+        // The bootstrap is known once something of it is written.
+        let span = tracing::info_span!(
+            "device",
+            serial_number = device.serial_number(),
+            request = new_id(),
+            bootstrap = tracing::field::Empty,
+        );
         async {
             let result = match operation_in(resource) {
                 Some((name, doubled)) => {
@@ -92,6 +108,10 @@ impl DeviceApi {
 impl Handler for DeviceApi {
     fn tls(&self) -> Arc<ServerConfig> {
         self.service.materials().device_tls.clone()
+    }
+
+    fn metrics(&self) -> &ListenerMetrics {
+        &self.service.metrics().devices
     }
 
     async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {

@@ -2,6 +2,7 @@
 
 mod access;
 mod inventory;
+mod trust;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::lab::LabError;
 
 pub use access::AccessError;
 pub use inventory::InventoryError;
+pub use trust::TrustError;
 
 /// Why a server does not start, or goes on with what it had when it was to reload.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -58,6 +60,12 @@ pub enum ServerError {
         certificate: PathBuf,
         /// The key file.
         key: PathBuf,
+    },
+    /// A private key in a token (PKCS#11).
+    #[error("owner.key: {reason}")]
+    Token {
+        /// What is in the way.
+        reason: String,
     },
     /// The owner certificate or its chain makes no artifact.
     #[error("owner certificate: {0}")]
@@ -105,6 +113,7 @@ impl ServerError {
             Self::Certificate { error, .. } => error.code(),
             Self::Key { error, .. } => error.code(),
             Self::KeyMismatch { .. } => "server.key-mismatch",
+            Self::Token { .. } => "server.token",
             Self::Owner(inner) => inner.code(),
             Self::Tls { .. } => "server.tls",
             Self::InUse { .. } => "server.in-use",
@@ -129,7 +138,7 @@ impl ServerError {
             Self::Key {
                 error: KeyError::Encrypted,
                 ..
-            } => Some("decrypt it with `openssl pkcs8`; the server reads unencrypted keys only"),
+            } => Some("set key_passphrase_file beside the key, or its environment variable"),
             _ => None,
         }
     }
@@ -300,6 +309,15 @@ pub enum ServiceError {
     /// Who asks, or a token.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// Anchors, revocation lists, unknown devices, activation codes.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// As much is under way as limits allow.
+    #[error("the server has enough to do; come again in {retry_after_secs} s")]
+    Overloaded {
+        /// When.
+        retry_after_secs: u64,
+    },
     /// The server is stopping.
     #[error("the server is stopping")]
     Stopping,
@@ -336,6 +354,8 @@ impl ServiceError {
             Self::Store(inner) => inner.code(),
             Self::Inventory(inner) => inner.code(),
             Self::Access(inner) => inner.code(),
+            Self::Trust(inner) => inner.code(),
+            Self::Overloaded { .. } => "server.overloaded",
             Self::Stopping => "server.stopping",
         }
     }
@@ -368,6 +388,7 @@ impl ServiceError {
             Self::ImageExists { .. } => "give the new image another name; versions do well",
             Self::Inventory(inner) => return inner.hint(),
             Self::Access(inner) => return inner.hint(),
+            Self::Trust(inner) => return inner.hint(),
             Self::ImageInUse { .. } => "change what the device is answered, then delete the image",
             Self::Artifacts(ArtifactError::NotUnderPinnedDomainCert(_)) => {
                 "the voucher must pin the authority of the owner certificate in use"

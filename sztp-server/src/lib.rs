@@ -32,6 +32,7 @@ mod error;
 pub mod lab;
 mod listener;
 mod materials;
+mod metrics;
 pub mod model;
 mod server;
 mod service;
@@ -39,6 +40,6 @@ pub mod store;
 
 pub use access::BearerError;
 pub use config::{Config, ConfigError};
-pub use error::{AccessError, InventoryError, ServerError, ServiceError, StoreError};
+pub use error::{AccessError, InventoryError, ServerError, ServiceError, StoreError, TrustError};
 pub use server::{Notice, Server};
 pub use service::{Answered, DeviceIdentity, ImportFormat, Peer, Service};

@@ -2,12 +2,13 @@
 //!
 //! Whom to answer what is the [`Handler`]'s business.
 
+mod addresses;
 mod stall;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -22,15 +23,21 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+pub(crate) use self::addresses::network;
+use self::addresses::{Addresses, Place};
 use self::stall::Stalling;
 use crate::ServerError;
 use crate::config::ServerLimits;
+use crate::metrics::{ListenerMetrics, add_one};
 use crate::service::Peer;
 
 /// Answers the requests of one listener.
 pub(crate) trait Handler: Clone + Send + Sync + 'static {
     /// The TLS configuration for the next connection.
     fn tls(&self) -> Arc<ServerConfig>;
+
+    /// Where to count.
+    fn metrics(&self) -> &ListenerMetrics;
 
     /// Answers one request.
     fn handle(
@@ -86,6 +93,8 @@ impl Listener {
     /// is over.
     pub(crate) async fn run(self, handler: impl Handler, mut stop: watch::Receiver<bool>) {
         let permits = Arc::new(Semaphore::new(self.limits.max_connections));
+        let waiting = Arc::new(Semaphore::new(self.limits.max_connections));
+        let addresses = Addresses::new(self.limits.max_connections_per_address);
         let graceful = GracefulShutdown::new();
         let (cut, is_cut) = watch::channel(false);
         loop {
@@ -95,14 +104,23 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, address, permit)) => {
+                    add_one(&handler.metrics().accepted);
                     let connection = Connection {
                         handler: handler.clone(),
                         limits: self.limits.clone(),
                         watcher: graceful.watcher(),
                         is_cut: is_cut.clone(),
-                        permit,
                     };
-                    tokio::spawn(connection.serve(stream, address));
+                    if let Some(place) = addresses.try_enter(address.ip()) {
+                        tokio::spawn(connection.serve(stream, address, permit, place));
+                    } else if let Ok(waits) = waiting.clone().try_acquire_owned() {
+                        // The place among all connections is for somebody else meanwhile.
+                        drop(permit);
+                        let places = (addresses.clone(), permits.clone());
+                        tokio::spawn(connection.wait(stream, address, waits, places));
+                    } else {
+                        add_one(&handler.metrics().turned_away);
+                    }
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: some will close.
@@ -142,35 +160,86 @@ struct Connection<H> {
     limits: ServerLimits,
     watcher: Watcher,
     is_cut: watch::Receiver<bool>,
-    permit: OwnedSemaphorePermit,
 }
 
 impl<H: Handler> Connection<H> {
-    async fn serve(self, stream: TcpStream, address: SocketAddr) {
+    /// Waits for a place of the address, and then for one among all connections, as long as a
+    /// handshake may take.
+    async fn wait(
+        self,
+        stream: TcpStream,
+        address: SocketAddr,
+        waits: OwnedSemaphorePermit,
+        (addresses, permits): (Arc<Addresses>, Arc<Semaphore>),
+    ) {
+        let patience = Duration::from_secs(self.limits.handshake_timeout_secs);
+        let entered = async {
+            let place = addresses.enter(address.ip()).await;
+            Some((permits.acquire_owned().await.ok()?, place))
+        };
+        match tokio::time::timeout(patience, entered).await {
+            Ok(Some((permit, place))) => {
+                drop(waits);
+                self.serve(stream, address, permit, place).await;
+            }
+            Ok(None) => {}
+            Err(_) => {
+                add_one(&self.handler.metrics().turned_away);
+                tracing::debug!(%address, "too many connections of this address");
+            }
+        }
+    }
+
+    async fn serve(
+        self,
+        stream: TcpStream,
+        address: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        place: Place,
+    ) {
         let Self {
             handler,
             limits,
             watcher,
             mut is_cut,
-            permit,
         } = self;
+        let metrics = handler.metrics();
+        let open = metrics.open.enter();
+        let begun = Instant::now();
         let _ = stream.set_nodelay(true);
         let stream = Stalling::new(stream, Duration::from_secs(limits.stall_timeout_secs));
         let handshake = TlsAcceptor::from(handler.tls()).accept(stream);
         let patience = Duration::from_secs(limits.handshake_timeout_secs);
         let stream = match tokio::time::timeout(patience, handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%address, %error, "TLS handshake"),
-            Err(_) => return tracing::debug!(%address, "TLS handshake took too long"),
+            Ok(Err(error)) => {
+                add_one(&metrics.handshakes_failed);
+                return tracing::debug!(%address, %error, "TLS handshake");
+            }
+            Err(_) => {
+                add_one(&metrics.handshakes_timed_out);
+                return tracing::debug!(%address, "TLS handshake took too long");
+            }
         };
+        add_one(&metrics.handshakes_done);
+        metrics
+            .handshake_time
+            .observe(begun.elapsed().as_secs_f64());
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let peer = Arc::new(Peer {
             address,
             certificates: read_certificates(shown),
         });
+        let answers = handler.clone();
         let service = service_fn(move |request| {
-            let (handler, peer) = (handler.clone(), peer.clone());
-            async move { Ok::<_, std::convert::Infallible>(handler.handle(peer, request).await) }
+            let (handler, peer) = (answers.clone(), peer.clone());
+            async move {
+                let asked = Instant::now();
+                let response = handler.handle(peer, request).await;
+                let metrics = handler.metrics();
+                metrics.answered(response.status(), asked.elapsed().as_secs_f64());
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -185,7 +254,7 @@ impl<H: Handler> Connection<H> {
             }
             _ = is_cut.wait_for(|cut| *cut) => {}
         }
-        drop(permit);
+        drop((permit, place, open));
     }
 }
 

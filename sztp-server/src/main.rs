@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sztp_server::{Config, Notice, Server, ServerError};
+use sztp_server::config::{LogConfig, LogFormat};
+use sztp_server::{Config, ConfigError, Notice, Server, ServerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -33,16 +34,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("SZTP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    let result = tokio::runtime::Runtime::new()
-        .map_err(|error| refused(&error))
-        .and_then(|runtime| runtime.block_on(run(arguments)));
-    match result {
+    match begin(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error[{}]: {error}", error.code());
@@ -54,11 +46,35 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), ServerError> {
+fn begin(arguments: Arguments) -> Result<(), ServerError> {
     let config = match &arguments.config {
         Some(path) => Config::from_file(path)?,
         None => Config::default(),
     };
+    begin_log(&config.log)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| refused(&error))?;
+    runtime.block_on(run(arguments, config))
+}
+
+fn begin_log(config: &LogConfig) -> Result<(), ServerError> {
+    let filter = match EnvFilter::try_from_env("SZTP_LOG") {
+        Ok(filter) => filter,
+        Err(_) => EnvFilter::try_new(&config.filter).map_err(|error| ConfigError::Value {
+            key: "log.filter",
+            problem: error.to_string(),
+        })?,
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().flatten_event(true).with_ansi(false).init(),
+    }
+    Ok(())
+}
+
+async fn run(arguments: Arguments, config: Config) -> Result<(), ServerError> {
     if let Some(Command::Check) = arguments.command {
         for notice in Server::check(config).await? {
             println!("{notice}");

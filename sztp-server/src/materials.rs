@@ -1,22 +1,32 @@
 //! Keys, certificates and trust anchors: read from the files of the configuration, or from the lab
 //! PKI where nothing is configured.
 
+mod keys;
+mod trust;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use sztp_cms::{
-    AnyClientCertificate, Certificate, SigningKey, TrustAnchors, UnixTime, certificate_names_host,
-    certs_only, server_config,
+    AnyClientCertificate, Certificate, CertificateRevocationList, Signer, SigningKey, TrustAnchors,
+    UnixTime, certificate_names_host, certs_only, server_config_with_identities,
 };
 use sztp_core::artifacts::owner_certificate_artifact;
 
+use self::trust::FileTrust;
 use crate::config::split_public_url;
 use crate::lab::{Identity, LabOptions, LabPki};
+use crate::model::Expiry;
 use crate::server::Notice;
+use crate::service::token_hash;
+use crate::store::StoredTrust;
 use crate::{Config, ServerError};
 
+pub(crate) use trust::{WARNING_SECS, describe};
+
 /// What is read again when the server is told to reload.
+#[derive(Clone)]
 pub(crate) struct Materials {
     /// For devices: asks for a client certificate.
     pub(crate) device_tls: Arc<ServerConfig>,
@@ -26,19 +36,30 @@ pub(crate) struct Materials {
     pub(crate) tls_anchor: Option<Vec<u8>>,
     /// What IDevID certificates must lead to.
     pub(crate) idevid_anchors: TrustAnchors,
+    /// Which of these certificates are revoked, as far as is known.
+    pub(crate) idevid_lists: Arc<[CertificateRevocationList]>,
     /// What operators' client certificates must lead to; none: there are none.
     pub(crate) operator_anchors: Option<TrustAnchors>,
     /// What voucher signers must lead to; none: vouchers are not checked on arrival.
     pub(crate) voucher_anchors: Option<TrustAnchors>,
+    /// SHA-256 of the token that opens /metrics.
+    pub(crate) metrics_token: Option<[u8; 32]>,
     /// The owner certificate.
     pub(crate) owner: Certificate,
     /// What vouchers for this owner pin (RFC 8366 §5.3): the end of the owner certificate's chain.
     pub(crate) pinned_domain_cert: Certificate,
     /// Its key.
-    pub(crate) owner_key: SigningKey,
+    pub(crate) owner_key: Arc<dyn Signer>,
     /// The owner certificate artifact (RFC 8572 §3.2).
     pub(crate) owner_artifact: Vec<u8>,
+    /// Certificates and keys of both listeners, the preferred first.
+    identities: Vec<TlsIdentity>,
+    files: FileTrust,
+    stored: Arc<StoredTrust>,
 }
+
+/// End-entity certificate with its chain, and key.
+type TlsIdentity = (Vec<Certificate>, SigningKey);
 
 /// What to do where the lab PKI is needed and not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +93,7 @@ impl Materials {
             host: host.clone(),
             now,
         };
-        let (tls_chain, tls_key, tls_anchors) = tls(config, &mut lab, &mut notices)?;
+        let (identities, tls_anchors) = tls(config, &mut lab, &mut notices)?;
         let (owner_chain, owner_key) = owner(config, &mut lab, &mut notices)?;
         let idevid_anchors = if config.idevid_anchors.is_empty() {
             let pki = lab.pki(&mut notices)?;
@@ -88,21 +109,26 @@ impl Materials {
             read_all(&config.idevid_anchors)?
         };
         let voucher_anchors = if !config.voucher_anchors.is_empty() {
-            Some(TrustAnchors::new(read_all(&config.voucher_anchors)?))
+            Some(read_all(&config.voucher_anchors)?)
         } else if config.idevid_anchors.is_empty() {
             let root = lab.pki(&mut notices)?.vendor_root.certificate.clone();
-            Some(TrustAnchors::new([root]))
+            Some(vec![root])
         } else {
             notices.push(Notice::NotForProduction(
                 "vouchers are not checked on arrival; set voucher_anchors".to_owned(),
             ));
             None
         };
-        let idevid_anchors = TrustAnchors::new(idevid_anchors);
-        let tls_end = &tls_chain[0];
-        look_at_certificate("TLS certificate", tls_end, now, &mut notices);
-        look_at_certificate("owner certificate", &owner_chain[0], now, &mut notices);
-        if !certificate_names_host(tls_end, &host) {
+        let sha1 = read_all(&config.idevid_sha1_anchors)?;
+        let files = FileTrust {
+            idevid: [idevid_anchors, sha1.clone()].concat(),
+            sha1,
+            voucher: voucher_anchors,
+        };
+        if identities
+            .iter()
+            .any(|(chain, _)| !certificate_names_host(&chain[0], &host))
+        {
             notices.push(Notice::NotForProduction(format!(
                 "the TLS certificate does not name `{host}`, by which devices are sent here; \
                  set public_url to a name that it has"
@@ -117,13 +143,17 @@ impl Materials {
         } else {
             Some(certs_only(&tls_anchors, &[]).map_err(ServerError::Owner)?)
         };
+        let metrics_token = match &config.access.metrics_token_file {
+            None => None,
+            Some(path) => Some(read_token(path)?),
+        };
         let operator_anchors = match config.access.client_anchors.as_slice() {
             [] => None,
             paths => Some(TrustAnchors::new(read_all(paths)?)),
         };
+        let idevid_anchors = TrustAnchors::default();
         let verifier = AnyClientCertificate::new(&idevid_anchors);
-        let mut device_tls = server_config(&tls_chain, &tls_key, verifier).map_err(tls_error)?;
-        device_tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let device_tls = tls_for_devices(&identities, verifier)?;
         let admin_tls = ServerConfig::builder_with_provider(device_tls.crypto_provider().clone())
             .with_safe_default_protocol_versions()
             .map_err(tls_error)?;
@@ -142,14 +172,68 @@ impl Materials {
             admin_tls: Arc::new(admin_tls),
             tls_anchor,
             idevid_anchors,
+            idevid_lists: Arc::default(),
             operator_anchors,
-            voucher_anchors,
+            metrics_token,
+            voucher_anchors: None,
             pinned_domain_cert: owner_chain[owner_chain.len() - 1].clone(),
             owner: owner_chain[0].clone(),
             owner_key,
             owner_artifact,
+            identities,
+            files,
+            stored: Arc::default(),
         };
+        let materials = materials.with_stored(StoredTrust::default())?;
+        notices.extend(materials.warnings(now));
         Ok((materials, notices))
+    }
+
+    /// What ends soon, or has ended.
+    fn warnings(&self, now: UnixTime) -> impl Iterator<Item = Notice> {
+        let expiries = self.expiries(now.plus_secs(WARNING_SECS));
+        expiries.into_iter().map(move |Expiry { what, not_after }| {
+            let verb = if not_after < now {
+                "expired"
+            } else {
+                "expires"
+            };
+            Notice::NotForProduction(format!("the {what} {verb} at {not_after}"))
+        })
+    }
+}
+
+fn tls_for_devices(
+    identities: &[TlsIdentity],
+    verifier: AnyClientCertificate,
+) -> Result<ServerConfig, ServerError> {
+    let mut config = server_config_with_identities(identities, verifier).map_err(tls_error)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+impl Materials {
+    /// Certificates that something stops working with, and what for.
+    pub(crate) fn in_use(&self) -> impl Iterator<Item = (&'static str, &Certificate)> {
+        let anchors = [
+            ("idevid-anchor", Some(&self.idevid_anchors)),
+            ("operator-anchor", self.operator_anchors.as_ref()),
+            ("voucher-anchor", self.voucher_anchors.as_ref()),
+        ];
+        let anchors = anchors.into_iter().flat_map(|(usage, anchors)| {
+            let anchors = anchors.into_iter().flat_map(TrustAnchors::iter);
+            anchors.map(move |anchor| (usage, anchor))
+        });
+        let own = self
+            .identities
+            .iter()
+            .filter_map(|(chain, _)| chain.first());
+        own.map(|certificate| ("tls", certificate))
+            .chain([
+                ("owner", &self.owner),
+                ("pinned-domain-cert", &self.pinned_domain_cert),
+            ])
+            .chain(anchors)
     }
 }
 
@@ -158,7 +242,13 @@ fn tls(
     config: &Config,
     lab: &mut LabSource,
     notices: &mut Vec<Notice>,
-) -> Result<(Vec<Certificate>, SigningKey, Vec<Certificate>), ServerError> {
+) -> Result<(Vec<TlsIdentity>, Vec<Certificate>), ServerError> {
+    let more: Vec<TlsIdentity> = config
+        .tls
+        .additional
+        .iter()
+        .map(|pair| keys::read_pair(&pair.certificate, &pair.key, None))
+        .collect::<Result<_, _>>()?;
     let configured = config
         .tls
         .trust_anchor
@@ -172,20 +262,26 @@ fn tls(
         notices.push(Notice::NotForProduction(
             "the TLS certificate is the lab's; set tls.certificate and tls.key".to_owned(),
         ));
-        return Ok((vec![certificate], key, anchors));
+        let mut identities = vec![(vec![certificate], key)];
+        identities.extend(more);
+        return Ok((identities, anchors));
     };
-    let (chain, key) = read_pair(certificate, key)?;
+    let passphrase = keys::passphrase(config.tls.key_passphrase_file.as_deref(), TLS_PASSPHRASE)?;
+    let mut identities = vec![keys::read_pair(certificate, key, passphrase.as_deref())?];
+    identities.extend(more);
     // A chain that ends in its own root says itself what to trust.
-    let root = chain.last().filter(|last| last.is_self_issued()).cloned();
-    let anchors = configured.unwrap_or_else(|| root.into_iter().collect());
-    Ok((chain, key, anchors))
+    let roots = identities
+        .iter()
+        .filter_map(|(chain, _)| chain.last().filter(|last| last.is_self_issued()).cloned());
+    let anchors = configured.unwrap_or_else(|| roots.collect());
+    Ok((identities, anchors))
 }
 
 fn owner(
     config: &Config,
     lab: &mut LabSource,
     notices: &mut Vec<Notice>,
-) -> Result<(Vec<Certificate>, SigningKey), ServerError> {
+) -> Result<(Vec<Certificate>, Arc<dyn Signer>), ServerError> {
     let (Some(certificate), Some(key)) = (&config.owner.certificate, &config.owner.key) else {
         let pki = lab.pki(notices)?;
         let Identity { certificate, key } = pki.owner.clone();
@@ -196,10 +292,10 @@ fn owner(
         ));
         return Ok((
             vec![certificate, pki.pinned_domain_ca.certificate.clone()],
-            key,
+            Arc::new(key),
         ));
     };
-    let (mut chain, key) = read_pair(certificate, key)?;
+    let (mut chain, key) = keys::read_owner(&config.owner, certificate, key)?;
     chain.extend(read_all(&config.owner.chain)?);
     Ok((chain, key))
 }
@@ -256,40 +352,17 @@ impl LabSource {
     }
 }
 
-fn look_at_certificate(
-    what: &str,
-    certificate: &Certificate,
-    now: UnixTime,
-    notices: &mut Vec<Notice>,
-) {
-    let not_after = certificate.not_after();
-    if not_after < now {
-        notices.push(Notice::NotForProduction(format!(
-            "the {what} expired at {not_after}"
-        )));
-    } else if not_after < now.plus_secs(30 * 24 * 60 * 60) {
-        notices.push(Notice::NotForProduction(format!(
-            "the {what} expires at {not_after}"
-        )));
-    }
-}
-
-fn read_pair(
-    certificate: &Path,
-    key: &Path,
-) -> Result<(Vec<Certificate>, SigningKey), ServerError> {
-    let chain = read_certificates(certificate)?;
-    let secret = SigningKey::from_pem_or_der(&read(key)?).map_err(|error| ServerError::Key {
-        path: key.to_owned(),
-        error,
-    })?;
-    if chain[0].spki_der() != secret.public_key().spki_der() {
-        return Err(ServerError::KeyMismatch {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
+/// The hash of a file with a token.
+fn read_token(path: &Path) -> Result<[u8; 32], ServerError> {
+    let octets = read(path)?;
+    let token = std::str::from_utf8(&octets).unwrap_or_default().trim();
+    if token.len() < SHORTEST_TOKEN {
+        return Err(ServerError::File {
+            path: path.to_owned(),
+            reason: format!("a token has at least {SHORTEST_TOKEN} characters"),
         });
     }
-    Ok((chain, secret))
+    Ok(token_hash(token))
 }
 
 fn read_all(paths: &[PathBuf]) -> Result<Vec<Certificate>, ServerError> {
@@ -326,3 +399,8 @@ fn tls_error(error: rustls::Error) -> ServerError {
         reason: error.to_string(),
     }
 }
+
+/// Environment variables with what private keys are encrypted with.
+const TLS_PASSPHRASE: &str = "SZTP_TLS_KEY_PASSPHRASE";
+
+const SHORTEST_TOKEN: usize = 16;

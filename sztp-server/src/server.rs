@@ -102,12 +102,14 @@ impl Server {
             data_dir::images(&config.data_dir),
             &config.limits,
         );
+        service.read_trust().await?;
         let (stop, stopped) = watch::channel(false);
         let device_api = DeviceApi::new(service.clone(), config.limits.clone());
         let admin_api = AdminApi::new(
             service.clone(),
             config.limits.clone(),
             config.access.clone(),
+            stopped.clone(),
         );
         let tasks = vec![
             tokio::spawn(devices.run(device_api, stopped.clone())),
@@ -167,7 +169,7 @@ impl Server {
         let config = self.config.clone();
         let load = move || Materials::load(&config, Lab::Make, now());
         let (materials, notices) = joined(tokio::task::spawn_blocking(load).await)?;
-        self.service.replace_materials(materials);
+        self.service.replace_materials(materials).await?;
         tracing::info!("certificates, keys and anchors were read again");
         Ok(notices)
     }

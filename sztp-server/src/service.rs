@@ -5,15 +5,18 @@
 
 mod access;
 mod answer;
+mod capacity;
 mod catalog;
 mod check;
 mod identity;
 mod images;
 mod import;
+mod observe;
 mod profiles;
 mod progress;
 mod render;
 mod templates;
+mod trust;
 mod vouchers;
 
 use std::path::PathBuf;
@@ -24,9 +27,11 @@ use sztp_cms::UnixTime;
 use sztp_core::lifecycle::{Event, Policy};
 use tokio::sync::broadcast;
 
+use crate::access::attempts::Attempts;
 use crate::config::{AnswerPolicy, ServerLimits};
 use crate::dialect::Dialects;
 use crate::materials::Materials;
+use crate::metrics::Metrics;
 use crate::model::{
     Device, DeviceEvent, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Listed, Page,
 };
@@ -51,9 +56,15 @@ struct Inner {
     public: PublicAddress,
     images: images::ImageFiles,
     strangers: identity::StrangerBudget,
+    activations: Attempts,
+    /// Held while what is trusted is read from the database and put in place.
+    trusting: tokio::sync::Mutex<()>,
     catalog: catalog::CatalogCache,
     max_configuration_bytes: usize,
     events: broadcast::Sender<DeviceEvent>,
+    capacity: capacity::Capacity,
+    states: observe::States,
+    metrics: Metrics,
 }
 
 /// How devices reach this server.
@@ -100,9 +111,14 @@ impl Service {
             public,
             images: images::ImageFiles::new(images_dir, limits.max_image_bytes),
             strangers: identity::StrangerBudget::default(),
+            activations: Attempts::new(ACTIVATIONS_PER_MINUTE),
+            trusting: tokio::sync::Mutex::default(),
             catalog: catalog::CatalogCache::default(),
             max_configuration_bytes: limits.max_configuration_bytes,
             events: broadcast::channel(EVENTS).0,
+            capacity: capacity::Capacity::new(limits),
+            states: observe::States::default(),
+            metrics: Metrics::default(),
         }))
     }
 
@@ -205,7 +221,7 @@ impl Service {
             .clone()
     }
 
-    pub(crate) fn replace_materials(&self, materials: Materials) {
+    fn set_materials(&self, materials: Materials) {
         *self
             .0
             .materials
@@ -272,6 +288,9 @@ impl Service {
         if let Some(recorded) = &recorded
             && let Some(entry) = &recorded.entry
         {
+            if let Some(bootstrap) = recorded.bootstrap {
+                tracing::Span::current().record("bootstrap", bootstrap);
+            }
             self.publish(&recorded.serial_number, entry.clone());
         }
         Ok(recorded)
@@ -290,6 +309,7 @@ impl Service {
 
     /// Tells who listens, and not the log.
     fn tell(&self, serial_number: &str, entry: HistoryEntry) {
+        self.0.metrics.device_event(serial_number, &entry);
         let serial_number = serial_number.to_owned();
         // Nobody need be listening.
         let _ = self.0.events.send(DeviceEvent {
@@ -321,6 +341,21 @@ pub(crate) fn token_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
+/// Random where there is randomness; it only has to tell requests apart.
+pub(crate) fn new_id() -> String {
+    let mut octets = [0; 8];
+    if getrandom::fill(&mut octets).is_err() {
+        octets = now().secs().to_be_bytes();
+    }
+    octets
+        .iter()
+        .fold(String::with_capacity(16), |mut text, octet| {
+            use std::fmt::Write as _;
+            let _ = write!(text, "{octet:02x}");
+            text
+        })
+}
+
 pub(crate) fn now() -> UnixTime {
     UnixTime::from_system_time(SystemTime::now())
 }
@@ -333,3 +368,6 @@ fn missing(serial_number: &str) -> ServiceError {
 
 /// Events that a slow listener may lag behind.
 const EVENTS: usize = 1024;
+
+/// Wrong activation codes that one address may try.
+const ACTIVATIONS_PER_MINUTE: u32 = 10;

@@ -7,11 +7,13 @@
 mod access;
 pub mod audit;
 mod catalog;
+mod commits;
 mod devices;
 mod import;
 mod inventory;
 mod schema;
 mod sqlite;
+mod trust;
 mod vouchers;
 mod writer;
 
@@ -30,8 +32,10 @@ use crate::model::{
 pub use access::AccessStore;
 pub use catalog::{CatalogStore, DeletedProfile, DeletedTemplate, PutProfiles, StoredCatalog};
 pub(crate) use import::merged;
+pub use commits::Commits;
 pub use import::{DeviceStore, ImportDevice, ImportOutcome};
 pub use sqlite::SqliteStore;
+pub use trust::{StoredTrust, TrustStore};
 pub use vouchers::{KeptVoucher, VoucherStore};
 
 /// What a store answers, in time.
@@ -39,7 +43,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// A database.
 pub trait Store:
-    AccessStore + CatalogStore + DeviceStore + VoucherStore + Send + Sync + 'static
+    AccessStore + CatalogStore + DeviceStore + TrustStore + VoucherStore + Send + Sync + 'static
 {
     /// Adds a device or replaces what is set for one.
     fn put_device(&self, put: PutDevice) -> StoreFuture<'_, PutOutcome>;
@@ -234,6 +238,8 @@ pub struct Recorded {
     pub status: Status,
     /// Why the lifecycle did not allow it.
     pub refusal: Option<Refusal>,
+    /// Of the bootstrap that it belongs to: the id of the line with which that began.
+    pub bootstrap: Option<i64>,
     /// The dialect in which the device was last given its data.
     pub dialect: Option<String>,
 }

@@ -1,14 +1,16 @@
 //! Failed attempts to log in, counted per address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use sztp_cms::UnixTime;
 
+use crate::listener::network;
+
 /// Counts for the last minute of each address; addresses are forgotten after it.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(crate) struct Attempts {
     per_minute: u32,
     counts: Mutex<HashMap<IpAddr, Count>>,
 }
@@ -20,7 +22,7 @@ struct Count {
 }
 
 impl Attempts {
-    pub(super) fn new(per_minute: u32) -> Self {
+    pub(crate) fn new(per_minute: u32) -> Self {
         Self {
             per_minute,
             counts: Mutex::default(),
@@ -28,7 +30,7 @@ impl Attempts {
     }
 
     /// Seconds until the address is listened to again; none: it is.
-    pub(super) fn closed(&self, address: IpAddr, now: UnixTime) -> Option<u64> {
+    pub(crate) fn closed(&self, address: IpAddr, now: UnixTime) -> Option<u64> {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(&network(address))?;
         let left = count.since.saturating_add(WINDOW) - now.secs();
@@ -37,7 +39,7 @@ impl Attempts {
         if open { None } else { u64::try_from(left).ok() }
     }
 
-    pub(super) fn failed(&self, address: IpAddr, now: UnixTime) {
+    pub(crate) fn failed(&self, address: IpAddr, now: UnixTime) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now.secs();
         if counts.len() >= MAX_ADDRESSES {
@@ -57,17 +59,6 @@ impl Attempts {
             };
         }
         count.failed = count.failed.saturating_add(1);
-    }
-}
-
-/// Whoever has one IPv6 address has the /64 around it.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
     }
 }
 

@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::{AccessError, BearerError, InventoryError, ServiceError, StoreError};
+use crate::{AccessError, BearerError, InventoryError, ServiceError, StoreError, TrustError};
 
 /// A request that is refused.
 #[derive(Debug, Serialize)]
@@ -123,10 +123,11 @@ impl From<ServiceError> for ApiError {
             | E::OtherDevice => StatusCode::FORBIDDEN,
             E::Inventory(error) => inventory_status(error),
             E::Access(error) => access_status(error),
-            E::Stopping | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+            E::Trust(error) => trust_status(error),
+            E::Overloaded { .. } | E::Stopping | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
             E::Signing(_) | E::File { .. } | E::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        if status.is_server_error() {
+        if status.is_server_error() && !matches!(error, E::Overloaded { .. }) {
             tracing::error!(code = error.code(), %error, "an operator's request failed");
         }
         Self {
@@ -183,9 +184,25 @@ fn access_status(error: &AccessError) -> StatusCode {
     }
 }
 
+fn trust_status(error: &TrustError) -> StatusCode {
+    use TrustError as E;
+    match error {
+        E::AnchorMissing { .. }
+        | E::ListMissing { .. }
+        | E::UnknownDeviceMissing { .. }
+        | E::ActivationCodeMissing { .. } => StatusCode::NOT_FOUND,
+        E::ActivationRefused => StatusCode::UNAUTHORIZED,
+        E::ActivationAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+        E::Certificates(_) | E::AnchorValue { .. } | E::Lists(_) => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+    }
+}
+
 fn retry_after_secs(error: &ServiceError) -> Option<u64> {
     match error {
-        ServiceError::Access(AccessError::TooManyAttempts { retry_after_secs }) => {
+        ServiceError::Overloaded { retry_after_secs }
+        | ServiceError::Access(AccessError::TooManyAttempts { retry_after_secs }) => {
             Some(*retry_after_secs)
         }
         _ => None,

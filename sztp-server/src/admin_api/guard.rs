@@ -12,7 +12,7 @@ use super::{Api, PREFIX};
 use crate::ServiceError;
 use crate::access::Principal;
 use crate::model::{AuditRecord, Role};
-use crate::service::{Peer, now};
+use crate::service::{Peer, new_id, now};
 use crate::store::audit;
 
 /// Of a request, for the log, the audit log and whoever asks.
@@ -128,21 +128,6 @@ fn record(peer: &Peer, principal: &Principal, route: &str, request: &Request<Bod
         detail: query.map(|query| query.chars().take(MAX_TEXT).collect()),
         outcome: "done".to_owned(),
     }
-}
-
-/// Random where there is randomness; it only has to tell requests apart.
-fn new_id() -> String {
-    let mut octets = [0; 8];
-    if getrandom::fill(&mut octets).is_err() {
-        octets = now().secs().to_be_bytes();
-    }
-    octets
-        .iter()
-        .fold(String::with_capacity(16), |mut text, octet| {
-            use std::fmt::Write as _;
-            let _ = write!(text, "{octet:02x}");
-            text
-        })
 }
 
 const MAX_TEXT: usize = 500;

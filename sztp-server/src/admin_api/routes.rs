@@ -34,6 +34,8 @@ pub(super) struct Operation {
     pub(super) query: &'static [&'static str],
     /// Media type and members of the body.
     pub(super) body: Option<BodyKind>,
+    /// Media type of what it answers.
+    pub(super) answers: &'static str,
     /// Whether it leaves everything as it is, whatever its method says.
     pub(super) is_read_only: bool,
 }
@@ -137,6 +139,14 @@ impl Routes {
         })
     }
 
+    /// The last operation answers with this media type.
+    pub(super) fn answers(mut self, media_type: &'static str) -> Self {
+        if let Some(last) = self.operations.last_mut() {
+            last.answers = media_type;
+        }
+        self
+    }
+
     /// The last operation changes nothing, though it is no GET.
     pub(super) fn read_only(mut self) -> Self {
         if let Some(last) = self.operations.last_mut() {
@@ -145,8 +155,7 @@ impl Routes {
         self
     }
 
-    pub(super) fn merge(mut self, other: impl Into<Self>) -> Self {
-        let other = other.into();
+    pub(super) fn merge(mut self, other: Self) -> Self {
         self.router = self.router.merge(other.router);
         self.operations.extend(other.operations);
         self
@@ -175,6 +184,7 @@ impl Routes {
             tag: self.tag,
             query: &[],
             body: None,
+            answers: "application/json",
         });
         self
     }
@@ -218,16 +228,5 @@ impl Table {
         };
         let place = self.places.get(&(method, path) as &(Method, &str))?;
         self.operations.get(*place)
-    }
-}
-
-impl From<Router<Api>> for Routes {
-    /// Without a table: who looks needs the least role, who changes the most.
-    fn from(router: Router<Api>) -> Self {
-        Self {
-            tag: "",
-            router,
-            operations: Vec::new(),
-        }
     }
 }

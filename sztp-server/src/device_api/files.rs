@@ -12,14 +12,16 @@ use hyper::body::{Frame, SizeHint};
 use sztp_core::restconf::{ErrorTag, ErrorType};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::header_text;
+use super::{DeviceApi, header_text};
 use super::reply::{Refused, method_not_allowed, not_found, options};
-use crate::Service;
+use crate::listener::Handler as _;
+use crate::metrics::{Entered, add_one};
 
 /// `path` is what follows `/files/`.
 pub(super) async fn serve<B>(
-    service: &Service,
+    api: &DeviceApi,
     path: &str,
     request: &Request<B>,
 ) -> Result<Response<Body>, Refused> {
@@ -30,7 +32,7 @@ pub(super) async fn serve<B>(
     }
     let is_head = request.method() == Method::HEAD;
     let (sha256, name) = path.split_once('/').ok_or_else(not_found)?;
-    let mut stored = service.open_file(sha256, name).await?;
+    let mut stored = api.service.open_file(sha256, name).await?;
     let etag = format!("\"{sha256}\"");
     let size = stored.size;
     let mut response = Response::builder()
@@ -71,6 +73,10 @@ pub(super) async fn serve<B>(
     if is_head {
         return Ok(built(response.body(Body::empty())));
     }
+    let place = api
+        .service
+        .begin_download()
+        .inspect_err(|_| add_one(&api.metrics().overloaded))?;
     if ranged.start > 0 {
         let sought = stored.file.seek(io::SeekFrom::Start(ranged.start)).await;
         sought.map_err(|error| crate::ServiceError::Upload {
@@ -80,6 +86,8 @@ pub(super) async fn serve<B>(
     let body = FileBody {
         file: stored.file,
         left: ranged.length,
+        _place: place,
+        _counted: api.service.metrics().downloads.enter(),
     };
     Ok(built(response.body(Body::new(body))))
 }
@@ -155,6 +163,8 @@ fn matches_etag(list: &str, etag: &str) -> bool {
 struct FileBody {
     file: File,
     left: u64,
+    _place: OwnedSemaphorePermit,
+    _counted: Entered,
 }
 
 impl hyper::body::Body for FileBody {

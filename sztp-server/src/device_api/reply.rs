@@ -8,7 +8,7 @@ use sztp_core::restconf::{ErrorTag, ErrorType, Errors, RestconfError, media_type
 use sztp_core::rpc::MessageError;
 use sztp_voucher::yang::Encoding;
 
-use crate::ServiceError;
+use crate::{ServiceError, TrustError};
 
 /// A request that is refused.
 #[derive(Debug)]
@@ -104,7 +104,11 @@ impl From<ServiceError> for Refused {
             E::CertificateMissing
             | E::CertificateRefused(_)
             | E::SerialNumberMissing
+            | E::Trust(TrustError::ActivationRefused)
             | E::OtherDevice => (StatusCode::UNAUTHORIZED, ErrorTag::AccessDenied),
+            E::Trust(TrustError::ActivationAttempts { .. }) => {
+                (StatusCode::FORBIDDEN, ErrorTag::AccessDenied)
+            }
             // LEDGER: 8572-7.3-21, 8040-4.4.2-01
             E::DeviceUnknown => (StatusCode::FORBIDDEN, ErrorTag::AccessDenied),
             // LEDGER: 8572-7.3-07, 8572-7.3-02
@@ -112,6 +116,7 @@ impl From<ServiceError> for Refused {
                 (StatusCode::NOT_FOUND, ErrorTag::InvalidValue)
             }
             E::Lifecycle(_) => (StatusCode::PRECONDITION_FAILED, ErrorTag::OperationFailed),
+            E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorTag::ResourceDenied),
             // The operator's or the machine's fault.
             E::DeviceMissing { .. }
             | E::DeviceExists { .. }
@@ -128,6 +133,7 @@ impl From<ServiceError> for Refused {
             | E::Signing(_)
             | E::Inventory(_)
             | E::Access(_)
+            | E::Trust(_)
             | E::File { .. }
             | E::Store(_)
             | E::Stopping => (StatusCode::INTERNAL_SERVER_ERROR, ErrorTag::OperationFailed),
@@ -147,7 +153,12 @@ impl From<ServiceError> for Refused {
         refused.error.app_tag = Some(error.code().to_owned());
         // The service records what it refuses itself, other than a name.
         refused.recorded = !matches!(error, E::OtherDevice);
-        refused
+        match error {
+            E::Overloaded { retry_after_secs } => {
+                refused.with_header(header::RETRY_AFTER, &retry_after_secs.to_string())
+            }
+            _ => refused,
+        }
     }
 }
 
@@ -170,7 +181,8 @@ impl From<MessageError> for Refused {
 }
 
 /// Statuses of RFC 8040 §5.2 and of HTTP itself, for which §7 has no tag of their own.
-const PARTICULAR: [StatusCode; 3] = [
+const PARTICULAR: [StatusCode; 4] = [
+    StatusCode::SERVICE_UNAVAILABLE,
     StatusCode::UNSUPPORTED_MEDIA_TYPE,
     StatusCode::REQUEST_TIMEOUT,
     StatusCode::RANGE_NOT_SATISFIABLE,

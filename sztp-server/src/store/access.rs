@@ -2,7 +2,7 @@
 
 use sztp_cms::UnixTime;
 
-use super::StoreFuture;
+use super::{Commits, StoreFuture};
 use crate::model::{
     AuditEntry, AuditFilter, AuditRecord, DeviceEvent, EventFilter, Listed, Page, Token,
 };
@@ -41,6 +41,11 @@ pub trait AccessStore {
 
     /// How many devices are in each state.
     fn states(&self) -> StoreFuture<'_, Vec<(String, u64)>>;
+
+    /// What is known of the time that transactions take.
+    fn commits(&self) -> Option<&Commits> {
+        None
+    }
 }
 
 impl Token {

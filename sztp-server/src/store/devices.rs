@@ -37,6 +37,7 @@ pub(super) fn put_device(
         served_timeout: None,
         served_profile: None,
         served_dialect: None,
+        bootstrap: None,
         reported: Reported::default(),
         created_at: put.time,
         updated_at: put.time,
@@ -147,6 +148,7 @@ pub(super) fn record(
                     entry: None,
                     status: row.status,
                     refusal: None,
+                    bootstrap: row.bootstrap,
                     dialect: row.served_dialect,
                 }));
             }
@@ -156,6 +158,7 @@ pub(super) fn record(
             }
         }
     }
+    let before = row.status.state;
     let status = match next {
         Some((status, deadline, promoted_at)) => {
             connection
@@ -201,11 +204,19 @@ pub(super) fn record(
         ..Line::new(time, status.state)
     };
     let entry = append(connection, &serial_number, &line)?;
+    let begins = status.state == State::InProgress && before != State::InProgress;
+    let bootstrap = if begins { Some(entry.id) } else { row.bootstrap };
+    if begins {
+        connection
+            .prepare_cached("UPDATE device SET bootstrap = ?2 WHERE serial_number = ?1")?
+            .execute(params![serial_number, bootstrap])?;
+    }
     Ok(Some(Recorded {
         serial_number,
         entry: Some(entry),
         status,
         refusal,
+        bootstrap,
         dialect,
     }))
 }
@@ -312,6 +323,7 @@ struct DeviceRow {
     served_timeout: Option<u64>,
     served_profile: Option<String>,
     served_dialect: Option<String>,
+    bootstrap: Option<i64>,
     reported: Reported,
     created_at: UnixTime,
     updated_at: UnixTime,
@@ -336,7 +348,7 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
         .prepare_cached(
             "SELECT state, stage, parsed, reason, promoted_at, deadline, created_at, updated_at,
                 progress_timeout, served_timeout, served_profile, vendor, hw_model, os_name,
-                os_version, served_dialect
+                os_version, served_dialect, bootstrap
              FROM device WHERE serial_number = ?1",
         )?
         .query_row([serial_number], |row| {
@@ -361,6 +373,7 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
                     .and_then(|secs| u64::try_from(secs).ok()),
                 served_profile: row.get(10)?,
                 served_dialect: row.get(15)?,
+                bootstrap: row.get(16)?,
                 reported: Reported {
                     vendor: row.get(11)?,
                     hw_model: row.get(12)?,

@@ -3,6 +3,7 @@
 mod access;
 mod catalog;
 mod inventory;
+mod trust;
 mod vouchers;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use super::writer::Writer;
 use super::{
+    Commits,
     DeletedImage, Occurrence, PutDevice, PutOutcome, Recorded, Store, StoreFuture, StoredDevice,
     audit, devices, schema,
 };
@@ -31,6 +33,7 @@ pub struct SqliteStore {
     thread: Mutex<Option<JoinHandle<()>>>,
     readers: Arc<Mutex<Vec<Connection>>>,
     reading: Arc<Semaphore>,
+    commits: Arc<Commits>,
 }
 
 impl SqliteStore {
@@ -45,7 +48,8 @@ impl SqliteStore {
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
-        let (writer, thread) = Writer::start(connection).map_err(|error| StoreError::Database {
+        let commits = Arc::<Commits>::default();
+        let (writer, thread) = Writer::start(connection, commits.clone()).map_err(|error| StoreError::Database {
             reason: error.to_string(),
         })?;
         Ok(Self {
@@ -54,6 +58,7 @@ impl SqliteStore {
             thread: Mutex::new(Some(thread)),
             readers: Arc::default(),
             reading: Arc::new(Semaphore::new(READERS)),
+            commits,
         })
     }
 

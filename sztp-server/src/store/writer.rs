@@ -3,11 +3,14 @@
 //! A commit waits for the disk; under load many requests share one. Each has a savepoint, so one
 //! that fails takes nothing of the others with it.
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::Commits;
 use crate::StoreError;
 
 /// Does its work, and answers once it is known whether that was committed.
@@ -21,11 +24,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// The thread ends when all writers are dropped, after everything that was asked of it.
-    pub(super) fn start(connection: Connection) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(super) fn start(
+        connection: Connection,
+        commits: Arc<Commits>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sztp-store-writer".to_owned())
-            .spawn(move || run(connection, queue))?;
+            .spawn(move || run(connection, queue, &commits))?;
         Ok((Self { jobs }, thread))
     }
 
@@ -46,10 +52,14 @@ impl Writer {
     }
 }
 
-fn run(mut connection: Connection, mut queue: mpsc::Receiver<Job>) {
+fn run(mut connection: Connection, mut queue: mpsc::Receiver<Job>, commits: &Commits) {
     while let Some(first) = queue.blocking_recv() {
         let mut replies = Vec::new();
+        let begun = Instant::now();
         let committed = commit_batch(&mut connection, first, &mut queue, &mut replies);
+        commits.time.observe(begun.elapsed().as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "at most BATCH")]
+        commits.size.observe(replies.len() as f64);
         for reply in replies {
             reply(committed.clone());
         }

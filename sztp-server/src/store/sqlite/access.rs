@@ -9,7 +9,7 @@ use crate::model::{
     AuditEntry, AuditFilter, AuditRecord, DeviceEvent, EventFilter, HistoryEntry, Listed, Page,
     Role, Token,
 };
-use crate::store::{AccessStore, StoreFuture};
+use crate::store::{AccessStore, Commits, StoreFuture};
 
 impl AccessStore for SqliteStore {
     fn add_token(&self, token: Token, sha256: [u8; 32]) -> StoreFuture<'_, bool> {
@@ -152,6 +152,10 @@ impl AccessStore for SqliteStore {
                 connection.prepare_cached("SELECT coalesce(max(id), 0) FROM history")?;
             Ok(statement.query_row([], |row| row.get(0))?)
         })
+    }
+
+    fn commits(&self) -> Option<&Commits> {
+        Some(&self.commits)
     }
 
     fn states(&self) -> StoreFuture<'_, Vec<(String, u64)>> {
