@@ -3,7 +3,7 @@
 //! A token of this server, a token of an OIDC provider, or a client certificate. Which role an
 //! operation takes is said where the operation is ([`crate::admin_api`]).
 
-mod attempts;
+pub(crate) mod attempts;
 mod certificate;
 mod oidc;
 

@@ -189,9 +189,20 @@ struct Health {
     status: &'static str,
 }
 
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    /// Certificates and revocation lists that end soon; `/api/v1/expiries` says which.
+    expiring: usize,
+}
+
 async fn ready(State(api): State<Api>) -> Result<Response<Body>, ApiError> {
     api.service.ready().await?;
-    Ok(answer(StatusCode::OK, &Health { status: "ready" }))
+    let ready = Ready {
+        status: "ready",
+        expiring: api.service.expiries().len(),
+    };
+    Ok(answer(StatusCode::OK, &ready))
 }
 
 async fn add_device(

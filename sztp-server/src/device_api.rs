@@ -24,7 +24,7 @@ use tracing::Instrument as _;
 use crate::Service;
 use crate::config::ServerLimits;
 use crate::listener::Handler;
-use crate::metrics::{ListenerMetrics, add_one};
+use crate::metrics::ListenerMetrics;
 use crate::service::{Peer, new_id};
 
 use self::reply::{Refused, not_found};
@@ -60,10 +60,6 @@ impl DeviceApi {
         let Some(resource) = trimmed.strip_prefix(ROOT) else {
             return Err(not_found());
         };
-        let _place = self
-            .service
-            .begin_request()
-            .inspect_err(|_| add_one(&self.metrics().overloaded))?;
         // LEDGER: 8040-2.5-01
         let mut device = match basic_auth::credentials(&request) {
             Some((name, code)) if peer.certificates.is_empty() => {

@@ -16,6 +16,8 @@ use sztp_voucher::yang::Encoding;
 use crate::ConfigError;
 use crate::model::{ContentTypeChoice, ConveyedEncoding, DeviceSpec};
 
+pub(crate) use content::plainly;
+
 /// The dialect of which nothing is known but RFC 8572.
 pub(crate) const GENERIC: &str = "generic";
 

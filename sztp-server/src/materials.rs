@@ -190,7 +190,7 @@ impl Materials {
     }
 
     /// What ends soon, or has ended.
-    fn warnings(&self, now: UnixTime) -> impl Iterator<Item = Notice> {
+    pub(crate) fn warnings(&self, now: UnixTime) -> impl Iterator<Item = Notice> {
         let expiries = self.expiries(now.plus_secs(WARNING_SECS));
         expiries.into_iter().map(move |Expiry { what, not_after }| {
             let verb = if not_after < now {

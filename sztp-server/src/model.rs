@@ -4,6 +4,7 @@ mod access;
 mod import;
 mod profile;
 mod template;
+mod trust;
 mod voucher;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,10 @@ pub use profile::{
 };
 pub use template::{
     NeededVariable, NewTemplate, Rendered, Syntax, Template, TemplateKind, TemplateVersion,
+};
+pub use trust::{
+    AnchorPurpose, Expiry, RevocationList, SerialNumberFrom, TrustAnchor, TrustAnchorSpec,
+    UnknownDevice,
 };
 pub use voucher::{NewVoucher, VoucherResult, VoucherSummary, VoucherUpload, VoucherUploads};
 
@@ -183,6 +188,9 @@ pub struct DeviceSpec {
     /// `answers.dialect`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
+    /// Overrides the server's `answers.activation_codes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation_codes: Option<bool>,
     /// The profile that it gets, whatever the rules of profiles say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,

@@ -103,6 +103,7 @@ impl Server {
             &config.limits,
         );
         service.read_trust().await?;
+        add_warnings(&mut notices, &service);
         let (stop, stopped) = watch::channel(false);
         let device_api = DeviceApi::new(service.clone(), config.limits.clone());
         let admin_api = AdminApi::new(
@@ -168,8 +169,9 @@ impl Server {
     pub async fn reload(&self) -> Result<Vec<Notice>, ServerError> {
         let config = self.config.clone();
         let load = move || Materials::load(&config, Lab::Make, now());
-        let (materials, notices) = joined(tokio::task::spawn_blocking(load).await)?;
+        let (materials, mut notices) = joined(tokio::task::spawn_blocking(load).await)?;
         self.service.replace_materials(materials).await?;
+        add_warnings(&mut notices, &self.service);
         tracing::info!("certificates, keys and anchors were read again");
         Ok(notices)
     }
@@ -227,6 +229,15 @@ async fn expire(service: Service, mut stop: watch::Receiver<bool>) {
         }
         if let Err(error) = service.expire_overdue().await {
             tracing::error!(%error, "looking for overdue devices");
+        }
+    }
+}
+
+/// What was uploaded ends, too.
+fn add_warnings(notices: &mut Vec<Notice>, service: &Service) {
+    for warning in service.materials().warnings(now()) {
+        if !notices.contains(&warning) {
+            notices.push(warning);
         }
     }
 }

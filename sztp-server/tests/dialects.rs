@@ -312,3 +312,36 @@ fn a_dialect_of_the_configuration() {
     assert!(content.contains("5a:5a"), "{content}");
     assert!(rig.last_event("ACME-1").contains("dialect acme"));
 }
+
+/// Conveyed information that was made for one platform and signed elsewhere is given as it is,
+/// and what is unusual in it is noted.
+#[test]
+fn artifacts_of_a_platform_that_were_signed_elsewhere() {
+    let rig = Rig::start();
+    let lab = &rig.lab;
+    let verification = json!({"hash-algorithm": "ietf-sztp-conveyed-info:sha-256",
+        "hash-value": "5A".repeat(32)});
+    let content = json!({"ietf-sztp-conveyed-info:onboarding-information": {"boot-image": {
+        "os-name": "Cisco IOSXR",
+        "download-uri": ["file:///disk2:/images/a.iso", "file:///disk2:/images/b.iso"],
+        "image-verification": [verification, verification]}}});
+    let made = sztp_cms::SignedDataBuilder::new(oids::ID_DATA, content.to_string().into_bytes())
+        .sign(&lab.owner.key, &lab.owner.certificate)
+        .expect("signed");
+    let bag = [
+        lab.owner.certificate.clone(),
+        lab.pinned_domain_ca.certificate.clone(),
+    ];
+    let owner = sztp_cms::certs_only(&bag, &[]).expect("a bag");
+    let document = json!({"serial_number": "FOC2303R4QZ", "answer": {"kind": "presigned",
+        "conveyed_information": STANDARD.encode(&made),
+        "owner_certificate": STANDARD.encode(owner),
+        "ownership_voucher": voucher(lab, "FOC2303R4QZ")}});
+    rig.add(&document);
+    let noted = rig.last_event("FOC2303R4QZ");
+    assert!(noted.contains("as one platform reads it"), "{noted}");
+    let mut client = Client::new(&rig, "serialNumber=FOC2303R4QZ");
+    let head = CATALYST.replace("+xml", "+json");
+    let body = "{\"ietf-sztp-bootstrap-server:input\":{\"os-name\":\"Cisco IOSXR\"}}";
+    assert_eq!(output(&client.send(&head, body)).conveyed_information, made);
+}

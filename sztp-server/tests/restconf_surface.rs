@@ -90,10 +90,7 @@ fn forms_of_the_field_are_taken_and_noted() {
         .rpc(GET_DATA, "application/yang.data+xml", "");
     assert_eq!(old_type.status, 200, "{}", old_type.text());
     // Who writes it so reads it so.
-    assert_eq!(
-        old_type.header("content-type"),
-        "application/yang.data+xml"
-    );
+    assert_eq!(old_type.header("content-type"), "application/yang.data+xml");
     assert!(rig.last_event(SERIAL).contains("yang.data"));
 
     let empty_nonce = UNTRUSTING.replace(r#""signed-data-preferred":[null]"#, r#""nonce":"""#);

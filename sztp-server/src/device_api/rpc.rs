@@ -14,6 +14,8 @@ use super::discovery::not_acceptable;
 use super::reply::{Refused, method_not_allowed, no_content, options, with_body};
 use super::{DeviceApi, basic_auth, header_text, leniency};
 use crate::ServiceError;
+use crate::listener::Handler as _;
+use crate::metrics::add_one;
 use crate::service::DeviceIdentity;
 
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +66,11 @@ pub(super) async fn call(
     // LEDGER: 8040-5.2-03
     let wanted = negotiate(accept, sent).ok_or_else(not_acceptable)?;
     let body = receive(api, request).await?;
+    // Not before: who sends slowly shall not have a place meanwhile.
+    let _place = api
+        .service
+        .begin_request()
+        .inspect_err(|_| add_one(&api.metrics().overloaded))?;
     match operation {
         Operation::GetBootstrappingData => {
             let (input, notes) =

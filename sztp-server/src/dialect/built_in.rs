@@ -35,7 +35,6 @@ pub(super) fn dialects() -> Vec<Dialect> {
             }],
             quirks: Quirks {
                 sign: Some(false),
-                promote: Some(false),
                 reporting_level: Some(false),
                 report_status: Some(200),
                 ..Quirks::default()

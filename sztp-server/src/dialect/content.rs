@@ -1,5 +1,6 @@
 //! Conveyed information as a dialect writes it.
 
+use serde_json::Value;
 use sztp_core::conveyed_info::ConveyedInfo;
 use sztp_voucher::yang::Encoding;
 
@@ -64,6 +65,70 @@ impl Dialect {
     }
 }
 
+/// A document as a platform writes it, as RFC 8572 has it: without wrapper, and with one
+/// image-verification for each hash algorithm. None: there is nothing to change.
+pub(crate) fn plainly(document: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+    match encoding {
+        Encoding::Json => plain_json(document),
+        Encoding::Xml => plain_xml(document),
+    }
+}
+
+fn plain_json(document: &[u8]) -> Option<Vec<u8>> {
+    let mut value: Value = serde_json::from_slice(document).ok()?;
+    let mut is_changed = false;
+    if let Some(inner) = value.get_mut("ietf-sztp-conveyed-info:conveyed-information") {
+        value = inner.take();
+        is_changed = true;
+    }
+    let image = value.pointer_mut("/ietf-sztp-conveyed-info:onboarding-information/boot-image");
+    if let Some(list) = image.and_then(|image| image.get_mut("image-verification")) {
+        let list = list.as_array_mut()?;
+        let before = list.len();
+        let mut seen = Vec::new();
+        list.retain(|entry| {
+            let algorithm = entry.get("hash-algorithm").cloned();
+            let is_new = !seen.contains(&algorithm);
+            seen.push(algorithm);
+            is_new
+        });
+        is_changed |= list.len() < before;
+    }
+    is_changed.then(|| value.to_string().into_bytes())
+}
+
+fn plain_xml(document: &[u8]) -> Option<Vec<u8>> {
+    let mut text = std::str::from_utf8(document).ok()?.to_owned();
+    let mut is_changed = false;
+    if let Some((head, rest)) = text.split_once("<conveyed-information")
+        && let Some((attributes, rest)) = rest.split_once('>')
+        && let Some((inner, _)) = rest.rsplit_once("</conveyed-information>")
+    {
+        // What is inside may leave the namespace to the wrapper.
+        let inner = ["onboarding-information", "redirect-information"]
+            .into_iter()
+            .find_map(|name| {
+                let bare = format!("<{name}>");
+                let full = format!("<{name}{attributes}>");
+                inner
+                    .contains(&bare)
+                    .then(|| inner.replacen(&bare, &full, 1))
+            })
+            .unwrap_or_else(|| inner.to_owned());
+        text = [head, &inner].concat();
+        is_changed = true;
+    }
+    let (open, close) = ("<image-verification>", "</image-verification>");
+    if let Some((head, rest)) = text.split_once(open)
+        && let Some((first, rest)) = rest.split_once(close)
+        && let Some((_, tail)) = rest.rsplit_once(close)
+    {
+        text = [head, open, first, close, tail].concat();
+        is_changed = true;
+    }
+    is_changed.then(|| text.into_bytes())
+}
+
 fn wrapped(document: &[u8], encoding: Encoding) -> Vec<u8> {
     let (before, after): (&[u8], &[u8]) = match encoding {
         Encoding::Json => (b"{\"ietf-sztp-conveyed-info:conveyed-information\":", b"}"),
@@ -108,6 +173,14 @@ mod tests {
         let text = encoded("ios-xr", &info, Encoding::Json);
         assert_eq!(text.matches("hash-value").count(), 2, "{text}");
         assert!(text.contains("ab:ab:"), "{text}");
+        for encoding in [Encoding::Json, Encoding::Xml] {
+            let text = encoded("huawei", &info, encoding);
+            let plain = plainly(text.as_bytes(), encoding).unwrap();
+            assert_eq!(ConveyedInfo::decode(&plain, encoding).as_ref(), Ok(&info));
+        }
+        let plain = plainly(text.as_bytes(), Encoding::Json).unwrap();
+        assert_eq!(ConveyedInfo::decode(&plain, Encoding::Json), Ok(info));
+        assert_eq!(plainly(&plain, Encoding::Json), None);
         assert!(ConveyedInfo::decode(text.as_bytes(), Encoding::Json).is_err());
         let one = image(&["https://a.example/i"]);
         let text = encoded("ios-xr", &one, Encoding::Json);

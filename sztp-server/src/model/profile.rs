@@ -87,6 +87,9 @@ pub struct ProfileSpec {
     /// Whether generated CMS names the SZTP content types or id-data (RFC 8572 §3.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<ContentTypeChoice>,
+    /// Overrides the server's `answers.activation_codes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation_codes: Option<bool>,
     /// The dialect that its devices speak, or `auto`; none: as the server's `answers.dialect`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,

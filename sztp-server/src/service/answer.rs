@@ -64,7 +64,9 @@ impl Service {
         input: &GetBootstrappingDataInput,
     ) -> Result<Answered, ServiceError> {
         let stored = self.0.store.device(device.serial_number()).await?;
-        let stored = stored.ok_or(ServiceError::DeviceUnknown)?;
+        let Some(stored) = stored else {
+            return Err(self.unknown(device, reported_in(input)).await?);
+        };
         let plan = self.plan(stored, device, input).await?;
         let stored = &plan.stored;
         let served = |promoted_at, expects_word| Effect::Lifecycle {
@@ -114,10 +116,11 @@ impl Service {
             }
         };
         let message = format!(
-            "{}{}{}",
+            "{}{}{}; serial number from {}",
             prepared.message,
             asked(input),
-            plan.dialect.note(&plan.spec.dialect)
+            plan.dialect.note(&plan.spec.dialect),
+            device.origin()
         );
         let occurrence = device.occurrence(prepared.event, &message);
         let effect = served(
@@ -391,7 +394,7 @@ pub(super) fn sign(
     document: Vec<u8>,
     content_type: ObjectIdentifier,
 ) -> Result<Vec<u8>, CmsError> {
-    SignedDataBuilder::new(content_type, document).sign(&materials.owner_key, &materials.owner)
+    SignedDataBuilder::new(content_type, document).sign(materials.owner_key.as_ref(), &materials.owner)
 }
 
 /// The encoding inside, whatever the RPC's is.
@@ -424,6 +427,19 @@ fn was_just_promoted(stored: &StoredDevice) -> bool {
     stored
         .promoted_at
         .is_some_and(|at| now() <= at.plus_secs(PROMOTION_SECS))
+}
+
+fn reported_in(input: &GetBootstrappingDataInput) -> Reported {
+    let short = |text: &Option<String>| {
+        let text = text.as_deref()?;
+        Some(text.chars().take(MAX_REPORTED).collect())
+    };
+    Reported {
+        vendor: None,
+        hw_model: short(&input.hw_model),
+        os_name: short(&input.os_name),
+        os_version: short(&input.os_version),
+    }
 }
 
 /// What the device says of itself, for the history.

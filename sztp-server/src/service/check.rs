@@ -15,6 +15,7 @@ use super::answer::sign;
 use super::identity::check_serial_number;
 use super::templates::check_variables;
 use super::{Service, now, render};
+use crate::dialect::plainly;
 use crate::materials::Materials;
 use crate::model::{Answer, DeviceSpec, PresignedSpec};
 use crate::{InventoryError, ServiceError};
@@ -231,7 +232,19 @@ fn judge(
             owner_certificate: Some(owner_certificate.0.clone()),
             ownership_voucher: Some(ownership_voucher.0.clone()),
         };
-        authenticate(&data, anchors, serial_number, now, &mut notes)?;
+        match authenticate(&data, anchors, serial_number, now, &mut notes) {
+            // What it says is judged last: all signatures hold.
+            Err(ServiceError::Artifacts(ArtifactError::Content(_)))
+                if Presigned::look_at(presigned)?.is_platforms_own =>
+            {
+                notes.push(
+                    "the conveyed information is written as one platform reads it, not as RFC \
+                     8572 has it"
+                        .to_owned(),
+                );
+            }
+            judged => judged?,
+        }
     }
     Ok(notes)
 }
@@ -321,6 +334,8 @@ fn authenticate(
 pub(super) struct Presigned {
     signed: Option<bool>,
     info: Option<ConveyedInfo>,
+    /// Whether it can be read only as some platforms write it.
+    is_platforms_own: bool,
 }
 
 impl Presigned {
@@ -341,6 +356,7 @@ impl Presigned {
                 return Ok(Self {
                     signed: None,
                     info: None,
+                    is_platforms_own: false,
                 });
             }
             ContentInfo::Other(oid) => {
@@ -352,10 +368,18 @@ impl Presigned {
         let xml = content_type == oids::SZTP_CONVEYED_INFO_XML
             || content.trim_ascii_start().first() == Some(&b'<');
         let encoding = if xml { Encoding::Xml } else { Encoding::Json };
-        let info = ConveyedInfo::decode(&content, encoding)?;
+        let (info, is_platforms_own) = match ConveyedInfo::decode(&content, encoding) {
+            Ok(info) => (info, false),
+            Err(error) => {
+                let plain = plainly(&content, encoding).ok_or_else(|| error.clone())?;
+                let info = ConveyedInfo::decode(&plain, encoding).map_err(|_| error)?;
+                (info, true)
+            }
+        };
         Ok(Self {
             signed: Some(signed),
             info: Some(info),
+            is_platforms_own,
         })
     }
 

@@ -1,15 +1,21 @@
 //! Who is at the other end: the serial number in an IDevID certificate that leads to an anchor
 //! (RFC 8572 §5.3, RFC 8040 §2.5).
 
+mod serial_number;
+
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sztp_cms::{Certificate, PathError, PathOptions, UnixTime, WallClock, validate_path};
+use sztp_cms::{
+    Certificate, PathError, PathOptions, RevocationPolicy, UnixTime, WallClock, validate_path,
+};
 
+use self::serial_number::SerialNumber;
 use super::{Service, now};
 use crate::ServiceError;
 use crate::dialect::Observed;
+use crate::model::{Reported, SerialNumberFrom, UnknownDevice};
 use crate::store::{Effect, Occurrence};
 
 /// Who is at the other end of a connection, as TLS says; nothing of it is believed yet.
@@ -28,7 +34,20 @@ pub struct DeviceIdentity {
     vendor: Option<String>,
     address: SocketAddr,
     observed: Observed,
+    proof: Proof,
     notes: Vec<String>,
+}
+
+/// How a device has proved who it is.
+#[derive(Debug, Clone)]
+enum Proof {
+    Certificate {
+        /// Where in the certificate its serial number is.
+        field: &'static str,
+        certificate: Certificate,
+        anchor: Certificate,
+    },
+    ActivationCode,
 }
 
 impl DeviceIdentity {
@@ -40,6 +59,59 @@ impl DeviceIdentity {
     /// Who made it, as its certificate says.
     pub fn vendor(&self) -> Option<&str> {
         self.vendor.as_deref()
+    }
+
+    /// Where the serial number is from, for the operator.
+    pub(crate) fn origin(&self) -> String {
+        match &self.proof {
+            Proof::Certificate {
+                field,
+                certificate,
+                anchor,
+            } => format!(
+                "{field} of certificate {} ({}) under {}",
+                certificate.serial_hex(),
+                certificate.subject(),
+                anchor.subject()
+            ),
+            Proof::ActivationCode => "HTTP Basic with its activation code".to_owned(),
+        }
+    }
+
+    /// As somebody who is not known, now.
+    pub(super) fn as_unknown(&self, reported: Reported) -> UnknownDevice {
+        let time = now();
+        let (subject, anchor) = match &self.proof {
+            Proof::Certificate {
+                certificate,
+                anchor,
+                ..
+            } => (certificate.subject(), Some(anchor.subject())),
+            Proof::ActivationCode => (String::new(), None),
+        };
+        UnknownDevice {
+            serial_number: self.serial_number.clone(),
+            serial_number_from: self.origin(),
+            subject,
+            anchor,
+            peer: self.address.ip().to_string(),
+            times: 1,
+            first_seen: time,
+            last_seen: time,
+            reported,
+        }
+    }
+
+    /// Who has shown the activation code of a device; only [`Service::activate`] calls it.
+    pub(super) fn activated(serial_number: &str, address: SocketAddr) -> Self {
+        Self {
+            serial_number: serial_number.to_owned(),
+            vendor: None,
+            address,
+            observed: Observed::default(),
+            proof: Proof::ActivationCode,
+            notes: Vec::new(),
+        }
     }
 
     /// What its requests show of its platform.
@@ -74,7 +146,8 @@ impl DeviceIdentity {
 }
 
 impl Service {
-    /// Judges who a peer is (RFC 8572 §5.3: the serial number in its certificate's subject).
+    /// Judges who a peer is: the serial number that its manufacturer wrote into its certificate
+    /// (RFC 8572 §5.3: into the subject).
     ///
     /// A device that is refused though its certificate names one that is known here is told
     /// nothing of that; only the history says so.
@@ -83,41 +156,53 @@ impl Service {
             return Err(ServiceError::CertificateMissing);
         };
         let time = now();
-        let attribute = end_entity.serial_number_attribute();
-        let serial_number = attribute.as_deref().map(serial_number_of);
-        let path = validate_path(
-            end_entity,
-            rest,
-            &self.materials().idevid_anchors,
-            WallClock::Trusted(time),
-            &PathOptions::default(),
-        );
-        if let Err(error) = path {
-            let recorded = async {
-                match serial_number {
-                    Some(name) => self.record_stranger(peer, name, &error, time).await,
-                    None => Ok(()),
-                }
-            };
-            let (recorded, ()) = tokio::join!(recorded, tokio::time::sleep(STRANGERS_WAIT));
-            recorded?;
-            return Err(ServiceError::CertificateRefused(error));
-        }
-        let serial_number = serial_number
-            .filter(|text| !text.is_empty())
-            .ok_or(ServiceError::SerialNumberMissing)?;
+        let materials = self.materials();
+        let lists = &materials.idevid_lists;
+        let options = PathOptions {
+            revocation: if lists.is_empty() {
+                RevocationPolicy::NotChecked
+            } else {
+                RevocationPolicy::WhereAvailable
+            },
+            crls: lists,
+            ..PathOptions::default()
+        };
+        let clock = WallClock::Trusted(time);
+        let path = match validate_path(end_entity, rest, &materials.idevid_anchors, clock, &options)
+        {
+            Ok(path) => path,
+            Err(error) => {
+                let recorded = async {
+                    match serial_number::find(end_entity, SerialNumberFrom::Auto) {
+                        Some(found) => self.record_stranger(peer, &found, &error, time).await,
+                        None => Ok(()),
+                    }
+                };
+                let (recorded, ()) = tokio::join!(recorded, tokio::time::sleep(STRANGERS_WAIT));
+                recorded?;
+                return Err(ServiceError::CertificateRefused(error));
+            }
+        };
+        let from = materials.serial_number_from(path.anchor());
+        let found =
+            serial_number::find(end_entity, from).ok_or(ServiceError::SerialNumberMissing)?;
         let mut identity = DeviceIdentity {
-            serial_number: serial_number.to_owned(),
             vendor: end_entity.organization(),
             address: peer.address,
             observed: Observed {
                 vendor: end_entity.organization(),
-                product_and_serial: attribute.as_deref() != Some(serial_number),
+                product_and_serial: found.is_part,
                 ..Observed::default()
             },
+            proof: Proof::Certificate {
+                field: found.field,
+                certificate: end_entity.clone(),
+                anchor: path.anchor().clone(),
+            },
+            serial_number: found.text,
             notes: Vec::new(),
         };
-        if attribute.as_deref() != Some(serial_number) {
+        if found.is_part {
             identity.note("the serial number is the SN part of a `PID:.. SN:..` attribute");
         }
         Ok(identity)
@@ -137,15 +222,20 @@ impl Service {
     async fn record_stranger(
         &self,
         peer: &Peer,
-        serial_number: &str,
+        found: &SerialNumber,
         error: &PathError,
         time: UnixTime,
     ) -> Result<(), ServiceError> {
+        let serial_number = found.text.as_str();
         tracing::info!(serial_number, peer = %peer.address, code = error.code(), "not authenticated");
         if !self.0.strangers.take(time) {
             return Ok(());
         }
-        let reason = format!("{}: {error}", error.code());
+        let reason = format!(
+            "{}: {error}; serial number from {}",
+            error.code(),
+            found.field
+        );
         self.record(Occurrence {
             peer: Some(peer.address.ip().to_string()),
             message: Some(reason.clone()),
@@ -173,14 +263,6 @@ impl StrangerBudget {
     }
 }
 
-/// Some vendors write `PID:C9300-24T SN:FCW2126G05V`, and mean the second part in vouchers.
-fn serial_number_of(attribute: &str) -> &str {
-    match attribute.split_once(" SN:") {
-        Some((product, serial_number)) if product.starts_with("PID:") => serial_number.trim(),
-        _ => attribute,
-    }
-}
-
 /// As certificates can carry them (RFC 5280 appendix A: ub-serial-number).
 pub(super) fn check_serial_number(serial_number: &str) -> Result<(), ServiceError> {
     let length = serial_number.chars().count();
@@ -197,22 +279,11 @@ const STRANGERS_PER_MINUTE: u32 = 120;
 
 /// Only what concerns a device that is known is written to disk, and the time that takes would
 /// tell: all strangers wait longer.
-const STRANGERS_WAIT: Duration = Duration::from_millis(100);
+pub(super) const STRANGERS_WAIT: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    // LEDGER: 802.1AR-01
-    #[test]
-    fn the_serial_number_of_an_attribute() {
-        assert_eq!(
-            serial_number_of("PID:C9300-24T SN:FCW2126G05V"),
-            "FCW2126G05V"
-        );
-        assert_eq!(serial_number_of("AX7-00042"), "AX7-00042");
-        assert_eq!(serial_number_of("A SN:B"), "A SN:B");
-    }
 
     #[test]
     fn strangers_cannot_fill_the_disk() {

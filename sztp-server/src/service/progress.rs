@@ -8,6 +8,7 @@ use sztp_core::rpc::ProgressReport;
 
 use super::{DeviceIdentity, Service, now};
 use crate::ServiceError;
+use crate::model::Reported;
 use crate::store::{Effect, Occurrence};
 
 impl Service {
@@ -35,8 +36,10 @@ impl Service {
                 },
                 ..occurrence
             })
-            .await?
-            .ok_or(ServiceError::DeviceUnknown)?;
+            .await?;
+        let Some(recorded) = recorded else {
+            return Err(self.unknown(device, Reported::default()).await?);
+        };
         match recorded.refusal {
             Some(refusal) => Err(refusal.into()),
             None => Ok(match recorded.dialect {

@@ -1,5 +1,11 @@
 //! A client that sends the octets it is given, on a TLS connection of its own kind.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file needs its own part"
+)]
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -17,7 +23,7 @@ use super::harness::Rig;
 pub struct Client {
     address: std::net::SocketAddr,
     chain: Vec<Certificate>,
-    key: SigningKey,
+    key: Option<SigningKey>,
     versions: TlsVersions,
     connection: Option<StreamOwned<ClientConnection, TcpStream>>,
 }
@@ -37,13 +43,34 @@ impl Client {
         let certificate = CertificateBuilder::new(subject)
             .issued_by(key.spki_der(), &issuer.certificate, &issuer.key)
             .expect("a certificate");
+        Self::with(rig, vec![certificate, issuer.certificate.clone()], key)
+    }
+
+    /// With certificates of anybody, its own first.
+    pub fn with(rig: &Rig, chain: Vec<Certificate>, key: SigningKey) -> Self {
+        Self {
+            chain,
+            key: Some(key),
+            ..Self::anonymous(rig)
+        }
+    }
+
+    /// Without certificate.
+    pub fn anonymous(rig: &Rig) -> Self {
         Self {
             address: rig.server().device_addr(),
-            chain: vec![certificate, issuer.certificate.clone()],
-            key,
+            chain: Vec::new(),
+            key: None,
             versions: TlsVersions::All,
             connection: None,
         }
+    }
+
+    /// The group in which the keys of the connection were exchanged.
+    pub fn key_exchange(&self) -> Option<rustls::NamedGroup> {
+        let connection = self.connection.as_ref()?;
+        let group = connection.conn.negotiated_key_exchange_group()?;
+        Some(group.name())
     }
 
     pub fn speaking(mut self, versions: TlsVersions) -> Self {
@@ -77,7 +104,7 @@ impl Client {
 
     fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
         let verifier = ServerVerifier::new(ServerTrust::Provisional);
-        let identity = Some((self.chain.as_slice(), &self.key));
+        let identity = self.key.as_ref().map(|key| (self.chain.as_slice(), key));
         let config = client_config_speaking(self.versions, verifier, identity).expect("a client");
         let name = ServerName::try_from("localhost").expect("a name");
         let client = ClientConnection::new(Arc::new(config), name).expect("a connection");
