@@ -279,3 +279,35 @@ fn is_path(root: &str) -> bool {
         && root.parse::<http::uri::PathAndQuery>().is_ok()
         && !root.contains(['?', '#'])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_a_server_wants_to_be_left_alone() {
+        let asked = |value: &str, clock| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers, clock).map(|duration| duration.as_secs())
+        };
+        // 1994-11-06T08:49:37Z.
+        let now = WallClock::Trusted(UnixTime::from_secs(784_111_777));
+        assert_eq!(asked("120", WallClock::Unknown), Some(120));
+        let date = "Sun, 06 Nov 1994 08:50:37 GMT";
+        assert_eq!(asked(date, now), Some(60));
+        assert_eq!(asked(date, WallClock::Unknown), None);
+        assert_eq!(asked("Sun, 06 Nov 1994 07:00:00 GMT", now), Some(0));
+        for text in [
+            "",
+            "-1",
+            "soon",
+            "Sun, 06 Nov 1994",
+            "1.5",
+            "Sun, 06 Nox 1994 08:50:37 GMT",
+        ] {
+            assert_eq!(asked(text, now), None, "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+}
