@@ -48,13 +48,15 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn any(&mut self, what: &'static str) -> Result<Tlv<'a>, CmsError> {
-        let header = Header::parse(self.rest).ok_or(malformed(what))?;
+        let header = Header::parse(self.rest).ok_or_else(|| malformed(what))?;
         let Length::Definite(length) = header.length else {
             return Err(malformed(what));
         };
-        let end = header.size.checked_add(length).ok_or(malformed(what))?;
-        let raw = self.rest.get(..end).ok_or(malformed(what))?;
-        self.rest = &self.rest[end..];
+        let split = header.size.checked_add(length);
+        let (raw, rest) = split
+            .and_then(|end| self.rest.split_at_checked(end))
+            .ok_or_else(|| malformed(what))?;
+        self.rest = rest;
         Ok(Tlv {
             tag: raw[0],
             raw,
@@ -63,7 +65,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn expect(&mut self, tag: u8, what: &'static str) -> Result<Tlv<'a>, CmsError> {
-        self.optional(tag, what)?.ok_or(malformed(what))
+        self.optional(tag, what)?.ok_or_else(|| malformed(what))
     }
 
     pub(crate) fn optional(
@@ -132,7 +134,7 @@ fn scan(octets: &[u8], depth: usize, limits: &Limits, plain: &mut bool) -> Resul
     let depth = depth.checked_sub(1).ok_or(CmsError::TooDeep {
         limit: limits.max_depth,
     })?;
-    let header = Header::parse(octets).ok_or(malformed("tag or length"))?;
+    let header = Header::parse(octets).ok_or_else(|| malformed("tag or length"))?;
     let constructed = octets[0] & CONSTRUCTED != 0;
     if octets[0] == OCTET_STRING | CONSTRUCTED || !header.minimal {
         *plain = false;
@@ -143,11 +145,15 @@ fn scan(octets: &[u8], depth: usize, limits: &Limits, plain: &mut bool) -> Resul
                 .size
                 .checked_add(length)
                 .filter(|end| *end <= octets.len())
-                .ok_or(malformed("a value is cut off"))?;
+                .ok_or_else(|| malformed("a value is cut off"))?;
             if constructed {
-                let mut at = header.size;
-                while at < end {
-                    at += scan(&octets[at..end], depth, limits, plain)?;
+                let mut rest = &octets[header.size..end];
+                while !rest.is_empty() {
+                    let size = match short_primitive(rest) {
+                        Some(size) if depth > 0 => size,
+                        _ => scan(rest, depth, limits, plain)?,
+                    };
+                    rest = rest.get(size..).unwrap_or_default();
                 }
             }
             Ok(end)
@@ -165,6 +171,18 @@ fn scan(octets: &[u8], depth: usize, limits: &Limits, plain: &mut bool) -> Resul
         }
         Length::Indefinite => Err(malformed("indefinite length of a primitive value")),
     }
+}
+
+/// The size of the first value if it is a whole primitive one of less than 128 octets, as most are:
+/// there is nothing in it to look at.
+#[inline]
+fn short_primitive(octets: &[u8]) -> Option<usize> {
+    let [tag, length @ 0..INDEFINITE, content @ ..] = octets else {
+        return None;
+    };
+    let length = usize::from(*length);
+    let plain = tag & CONSTRUCTED == 0 && tag & HIGH_TAG != HIGH_TAG;
+    (plain && length <= content.len()).then_some(length + 2)
 }
 
 /// Appends the first value of scanned octets in definite form; returns the size it had.
@@ -221,7 +239,20 @@ struct Header {
 }
 
 impl Header {
+    #[inline]
     fn parse(octets: &[u8]) -> Option<Self> {
+        match octets {
+            [tag, length @ 0..INDEFINITE, ..] if tag & HIGH_TAG != HIGH_TAG => Some(Self {
+                tag_size: 1,
+                size: 2,
+                length: Length::Definite(usize::from(*length)),
+                minimal: true,
+            }),
+            _ => Self::parse_long(octets),
+        }
+    }
+
+    fn parse_long(octets: &[u8]) -> Option<Self> {
         let mut tag_size = 1;
         if octets.first()? & HIGH_TAG == HIGH_TAG {
             // Up to four more octets: no structure read here has such tags.

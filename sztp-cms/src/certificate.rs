@@ -23,6 +23,7 @@ mod hardware;
 pub(crate) mod name;
 pub(crate) mod pem;
 pub(crate) mod time;
+mod values;
 
 pub use self::extension::{BasicConstraints, Extension, KeyUsage};
 pub(crate) use self::fields::{is_context, sequence_body};

@@ -6,9 +6,11 @@ use std::sync::OnceLock;
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 
+use super::values::{self, Value, Values};
 use super::{
     BasicConstraints, CertificateError, KeyUsage, OID_BASIC_CONSTRAINTS, OID_KEY_USAGE, name, time,
 };
+use crate::ber::{INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE};
 use crate::{KeyError, PublicKey, UnixTime};
 
 /// Where the parts are in `der`.
@@ -44,37 +46,42 @@ pub(crate) struct ExtensionField {
 impl Fields {
     pub(super) fn parse(der: &[u8]) -> Result<Self, CertificateError> {
         let at = |part: &[u8]| range_in(der, part);
-        let body = sequence_body(der)?;
-        let mut outer = reader(body, "certificate")?;
-        let tbs = tlv(&mut outer, Tag::Sequence, "tbsCertificate")?;
-        let outer_algorithm = tlv(&mut outer, Tag::Sequence, "signatureAlgorithm")?;
-        let signature = signature_octets(&mut outer)?;
-        outer.finish().map_err(|_| malformed("signatureValue"))?;
+        let mut outer = Values::new(sequence_body(der)?);
+        let tbs = sequence(&mut outer, "tbsCertificate")?;
+        let outer_algorithm = sequence(&mut outer, "signatureAlgorithm")?.raw;
+        let signature = outer.expect(BIT_STRING);
+        let signature = signature.map(|value| whole_octets(value.body));
+        let signature = signature.ok_or_else(|| malformed("signatureValue"))?;
+        outer.finish().ok_or_else(|| malformed("signatureValue"))?;
 
-        let mut fields = reader(sequence_body(tbs)?, "tbsCertificate")?;
+        let mut fields = Values::new(tbs.body);
+        let tbs = tbs.raw;
         let version = version(&mut fields)?;
-        let serial = any(&mut fields, Tag::Integer, "serialNumber")?.value();
+        let serial = fields.expect(INTEGER);
+        let serial = serial.ok_or_else(|| malformed("serialNumber"))?.body;
         if serial.is_empty() || serial.len() > MAX_SERIAL_BYTES {
             return Err(malformed("serialNumber"));
         }
-        let inner_algorithm = tlv(&mut fields, Tag::Sequence, "signature")?;
-        let issuer = tlv(&mut fields, Tag::Sequence, "issuer")?;
-        let validity = tlv(&mut fields, Tag::Sequence, "validity")?;
-        let subject = tlv(&mut fields, Tag::Sequence, "subject")?;
-        let spki = tlv(&mut fields, Tag::Sequence, "subjectPublicKeyInfo")?;
-        name::check(issuer).map_err(|()| malformed("issuer"))?;
-        name::check(subject).map_err(|()| malformed("subject"))?;
-        let (not_before, not_after) = time::validity(sequence_body(validity)?)?;
+        let inner_algorithm = sequence(&mut fields, "signature")?.raw;
+        let issuer = sequence(&mut fields, "issuer")?.raw;
+        let validity = sequence(&mut fields, "validity")?.body;
+        let subject = sequence(&mut fields, "subject")?.raw;
+        let spki = sequence(&mut fields, "subjectPublicKeyInfo")?.raw;
+        name::check(issuer).ok_or_else(|| malformed("issuer"))?;
+        name::check(subject).ok_or_else(|| malformed("subject"))?;
+        let (not_before, not_after) = time::validity(validity)?;
 
         let mut extensions = Vec::new();
         while !fields.is_finished() {
-            let field = AnyRef::decode(&mut fields).map_err(|_| malformed("tbsCertificate"))?;
-            if is_context(field.tag(), 3) {
-                read_extensions(der, field.value(), &mut extensions)?;
-                fields.finish().map_err(|_| malformed("extensions"))?;
-                break;
-            } else if !is_context(field.tag(), 1) && !is_context(field.tag(), 2) {
-                return Err(malformed("tbsCertificate"));
+            let field = fields.next().ok_or_else(|| malformed("tbsCertificate"))?;
+            match field.tag & !CONSTRUCTED {
+                CONTEXT_3 => {
+                    extensions.reserve(USUAL_EXTENSIONS);
+                    read_extensions(der, field.body, &mut extensions)?;
+                    fields.finish().ok_or_else(|| malformed("extensions"))?;
+                }
+                CONTEXT_1 | CONTEXT_2 => {}
+                _ => return Err(malformed("tbsCertificate")),
             }
         }
         // Only version 3 has extensions (RFC 5280 §4.1.2.9).
@@ -120,16 +127,23 @@ impl Fields {
     }
 }
 
-fn version(fields: &mut SliceReader<'_>) -> Result<u8, CertificateError> {
-    let bad = |_| malformed("version");
-    if !is_context(Tag::peek(fields).map_err(bad)?, 0) {
+fn version(fields: &mut Values<'_>) -> Result<u8, CertificateError> {
+    let bad = || malformed("version");
+    if fields.peek().ok_or_else(bad)? & !CONSTRUCTED != CONTEXT_0 {
         return Ok(1);
     }
-    let field = AnyRef::decode(fields).map_err(bad)?;
-    match u8::from_der(field.value()).map_err(bad)? {
+    let field = fields.next().ok_or_else(bad)?;
+    match u8::from_der(field.body).map_err(|_| bad())? {
         number @ 0..=2 => Ok(number + 1),
-        _ => Err(malformed("version")),
+        _ => Err(bad()),
     }
+}
+
+fn sequence<'a>(
+    values: &mut Values<'a>,
+    what: &'static str,
+) -> Result<Value<'a>, CertificateError> {
+    values.expect(SEQUENCE).ok_or_else(|| malformed(what))
 }
 
 /// Reads Extensions (RFC 5280 §4.1, §5.1) out of `der`.
@@ -138,18 +152,18 @@ pub(crate) fn read_extensions(
     content: &[u8],
     list: &mut Vec<ExtensionField>,
 ) -> Result<(), CertificateError> {
-    let bad = |_| malformed("extensions");
-    let mut all = reader(sequence_body(content)?, "extensions")?;
+    let bad = || malformed("extensions");
+    let mut all = Values::new(sequence_body(content)?);
     while !all.is_finished() {
-        let one = any(&mut all, Tag::Sequence, "extensions")?;
-        let mut fields = reader(one.value(), "extensions")?;
-        let oid = ObjectIdentifier::decode(&mut fields).map_err(bad)?;
+        let mut fields = Values::new(all.expect(SEQUENCE).ok_or_else(bad)?.body);
+        let oid = fields.expect(OBJECT_IDENTIFIER).ok_or_else(bad)?.body;
+        let oid = ObjectIdentifier::from_bytes(oid).map_err(|_| bad())?;
         let mut critical = false;
-        if Tag::peek(&fields).map_err(bad)? == Tag::Boolean {
-            critical = boolean(AnyRef::decode(&mut fields).map_err(bad)?)?;
+        if fields.peek().ok_or_else(bad)? == BOOLEAN {
+            critical = truth(fields.next().ok_or_else(bad)?.body)?;
         }
-        let value = any(&mut fields, Tag::OctetString, "extensions")?.value();
-        fields.finish().map_err(bad)?;
+        let value = fields.expect(OCTET_STRING).ok_or_else(bad)?.body;
+        fields.finish().ok_or_else(bad)?;
         if list.len() >= MAX_EXTENSIONS {
             return Err(malformed("extensions"));
         }
@@ -170,15 +184,23 @@ pub(crate) fn read_extensions(
 pub(crate) fn signature_octets<'a>(
     reader: &mut SliceReader<'a>,
 ) -> Result<&'a [u8], CertificateError> {
-    match any(reader, Tag::BitString, "signatureValue")?.value() {
-        [0, octets @ ..] => Ok(octets),
-        other => Ok(&other[..0]),
+    any(reader, Tag::BitString, "signatureValue").map(|value| whole_octets(value.value()))
+}
+
+fn whole_octets(bit_string: &[u8]) -> &[u8] {
+    match bit_string {
+        [0, octets @ ..] => octets,
+        other => &other[..0],
     }
 }
 
 /// A `BOOLEAN`: DER says FF, some encoders write 01, and both mean true.
 pub(crate) fn boolean(value: AnyRef<'_>) -> Result<bool, CertificateError> {
-    match value.value() {
+    truth(value.value())
+}
+
+fn truth(content: &[u8]) -> Result<bool, CertificateError> {
+    match content {
         [octet] => Ok(*octet != 0),
         _ => Err(malformed("BOOLEAN")),
     }
@@ -186,11 +208,9 @@ pub(crate) fn boolean(value: AnyRef<'_>) -> Result<bool, CertificateError> {
 
 /// The content of a SEQUENCE that fills `der`.
 pub(crate) fn sequence_body(der: &[u8]) -> Result<&[u8], CertificateError> {
-    let value = AnyRef::from_der(der).map_err(|_| malformed("SEQUENCE"))?;
-    if value.tag() == Tag::Sequence {
-        Ok(value.value())
-    } else {
-        Err(malformed("SEQUENCE"))
+    match values::whole(der) {
+        Some(value) if value.tag == SEQUENCE => Ok(value.body),
+        _ => Err(malformed("SEQUENCE")),
     }
 }
 
@@ -241,6 +261,18 @@ pub(crate) fn malformed(what: &'static str) -> CertificateError {
 }
 
 const MAX_SERIAL_BYTES: usize = 64;
+
+/// As many as most certificates have at most.
+const USUAL_EXTENSIONS: usize = 6;
+
+const BOOLEAN: u8 = 0x01;
+const BIT_STRING: u8 = 0x03;
+const CONSTRUCTED: u8 = 0x20;
+/// Context-specific tags, of which it is not asked whether they are constructed.
+const CONTEXT_0: u8 = 0x80;
+const CONTEXT_1: u8 = 0x81;
+const CONTEXT_2: u8 = 0x82;
+const CONTEXT_3: u8 = 0x83;
 
 /// More than any certificate has use for; each new one is compared with all before it.
 const MAX_EXTENSIONS: usize = 128;

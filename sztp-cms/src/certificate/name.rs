@@ -5,6 +5,9 @@ use std::fmt::Write;
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
 
+use super::values::{self, Values};
+use crate::ber::{OBJECT_IDENTIFIER, SEQUENCE, SET};
+
 pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 pub(crate) const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
 pub(crate) const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
@@ -17,9 +20,20 @@ pub(crate) struct Attribute<'a> {
     pub(crate) value: AnyRef<'a>,
 }
 
-/// Whether `der` has the shape of a Name.
-pub(crate) fn check(der: &[u8]) -> Result<(), ()> {
-    parse(der).map(|_| ()).ok_or(())
+/// Whether `der` has the shape of a Name, so that [`parse`] reads it.
+pub(crate) fn check(der: &[u8]) -> Option<()> {
+    let mut names = Values::new(values::whole(der).filter(|name| name.tag == SEQUENCE)?.body);
+    while !names.is_finished() {
+        let mut pairs = Values::new(names.expect(SET)?.body);
+        while !pairs.is_finished() {
+            let mut pair = Values::new(pairs.next()?.body);
+            let oid = pair.expect(OBJECT_IDENTIFIER)?.body;
+            ObjectIdentifier::from_bytes(oid).ok()?;
+            pair.next()?;
+            pair.finish()?;
+        }
+    }
+    Some(())
 }
 
 /// The relative distinguished names of `der` in order of encoding.
