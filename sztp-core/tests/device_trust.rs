@@ -70,6 +70,30 @@ fn signed_data_is_believed_from_anyone() {
 }
 
 #[test]
+fn validation_alone_applies_nothing_and_tells_nobody() {
+    let only_validating = |config| DeviceConfig {
+        validate_only: true,
+        ..config
+    };
+    for config in [trusting(HOST), not_trusting(HOST)] {
+        let (pair, outcome) = run(&world().signed(&info()), only_validating(config));
+        let Outcome::Validated {
+            signed, info: got, ..
+        } = outcome
+        else {
+            panic!("{outcome:?}")
+        };
+        assert!(signed && *got == onboarding());
+        assert!(pair.effects().is_empty(), "{:?}", pair.effects());
+        assert_eq!(pair.server(HOST).told(), []);
+    }
+    let data = unsigned(&info(), ReportingLevel::Verbose);
+    let (_, outcome) = run(&data, only_validating(not_trusting(HOST)));
+    let expected = FailureKind::Artifacts(ArtifactError::UntrustedOnboarding);
+    assert_eq!(kinds(&outcome), [expected]);
+}
+
+#[test]
 fn unsigned_onboarding_information_is_believed_from_trusted_servers_alone() {
     // LEDGER: 8572-2.2-01, 8572-5.3-15, 8572-9.5-01
     let data = unsigned(&info(), ReportingLevel::Verbose);

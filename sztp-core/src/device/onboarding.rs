@@ -7,6 +7,17 @@ use crate::rpc::ProgressType;
 
 impl Device {
     pub(super) fn onboard(&mut self, info: OnboardingInformation, notes: &[String]) {
+        if self.config.validate_only
+            && let Some(contact) = &self.contact
+        {
+            let outcome = Outcome::Validated {
+                origin: contact.origin.clone(),
+                signed: contact.signed,
+                info: Box::new(info),
+            };
+            self.plan.clear();
+            return self.plan_first([Some(Step::End(outcome))]);
+        }
         self.info = info;
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         let steps = [

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Origin;
 use crate::artifacts::ArtifactError;
+use crate::conveyed_info::OnboardingInformation;
 use crate::csr::CsrError;
 use crate::dhcp::DhcpError;
 use crate::dns::DnsError;
@@ -27,6 +28,16 @@ pub enum Outcome {
     Rebooting {
         /// Where the data came from.
         origin: Origin,
+    },
+    /// There is onboarding information that may be trusted, and nothing of it was applied
+    /// ([`DeviceConfig::validate_only`](super::DeviceConfig::validate_only)).
+    Validated {
+        /// Where the data came from.
+        origin: Origin,
+        /// Whether the owner had signed it.
+        signed: bool,
+        /// What the device is to become.
+        info: Box<OnboardingInformation>,
     },
     /// Bootstrapping is not enabled: the device boots as usual (RFC 8572 §5.2).
     Disabled,

@@ -42,6 +42,12 @@ impl SavedState {
         matches!(self.stage, SavedStage::Bootstrapped { .. })
     }
 
+    /// Whether everything was applied, and only the server's acknowledgement is missing: what was
+    /// applied is to be kept then.
+    pub fn is_completing(&self) -> bool {
+        matches!(self.stage, SavedStage::Completing { .. })
+    }
+
     /// Whether a reboot into an installed image was about to happen.
     pub fn is_rebooting(&self) -> bool {
         matches!(self.stage, SavedStage::Rebooting { .. })
