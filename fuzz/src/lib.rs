@@ -1,0 +1,10 @@
+//! What is fuzzed: everything that reads what others send.
+
+mod essential;
+mod jws;
+mod openssl_differential;
+mod targets;
+
+pub use self::jws::jws;
+pub use self::openssl_differential::{difference, openssl};
+pub use self::targets::*;
