@@ -65,8 +65,8 @@ impl Dialect {
     }
 }
 
-/// A document as a platform writes it, as RFC 8572 has it: without wrapper, and with one
-/// image-verification for each hash algorithm. None: there is nothing to change.
+/// A document as a platform writes it, as RFC 8572 has it: without wrapper, with colons in
+/// hashes, and with one image-verification for each hash algorithm. None: there is nothing to change.
 pub(crate) fn plainly(document: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
     match encoding {
         Encoding::Json => plain_json(document),
@@ -84,6 +84,15 @@ fn plain_json(document: &[u8]) -> Option<Vec<u8>> {
     let image = value.pointer_mut("/ietf-sztp-conveyed-info:onboarding-information/boot-image");
     if let Some(list) = image.and_then(|image| image.get_mut("image-verification")) {
         let list = list.as_array_mut()?;
+        for value in list
+            .iter_mut()
+            .filter_map(|entry| entry.get_mut("hash-value"))
+        {
+            if let Some(colons) = value.as_str().and_then(with_colons) {
+                *value = colons.into();
+                is_changed = true;
+            }
+        }
         let before = list.len();
         let mut seen = Vec::new();
         list.retain(|entry| {
@@ -126,7 +135,28 @@ fn plain_xml(document: &[u8]) -> Option<Vec<u8>> {
         text = [head, open, first, close, tail].concat();
         is_changed = true;
     }
+    let (open, close) = ("<hash-value>", "</hash-value>");
+    if let Some((head, rest)) = text.split_once(open)
+        && let Some((value, tail)) = rest.split_once(close)
+        && let Some(colons) = with_colons(value.trim())
+    {
+        text = [head, open, &colons, close, tail].concat();
+        is_changed = true;
+    }
     is_changed.then(|| text.into_bytes())
+}
+
+/// None: it has colons, or is no hash.
+fn with_colons(hash: &str) -> Option<String> {
+    let is_bare = hash.len().is_multiple_of(2) && hash.len() > 2;
+    if !is_bare || !hash.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let octets: Vec<&str> = (0..hash.len())
+        .step_by(2)
+        .map(|at| &hash[at..at + 2])
+        .collect();
+    Some(octets.join(":"))
 }
 
 fn wrapped(document: &[u8], encoding: Encoding) -> Vec<u8> {

@@ -95,6 +95,7 @@ fn in_token(
     let module = config
         .pkcs11_module
         .as_deref()
+        .or_else(|| uri.module_path().map(Path::new))
         .ok_or_else(|| failed("owner.pkcs11_module is not set".to_owned()))?;
     let module = sztp_cms::Pkcs11Module::load(module).map_err(|error| failed(error.to_string()))?;
     let signer = module

@@ -59,7 +59,7 @@ impl CsvRows {
             self.written += written;
             self.ended += ended;
             match result {
-                ReadRecordResult::InputEmpty => return Ok(()),
+                ReadRecordResult::InputEmpty | ReadRecordResult::End => return Ok(()),
                 ReadRecordResult::OutputFull if self.fields.len() >= MAX_ROW => {
                     return Err(format(format!("a row is longer than {MAX_ROW} octets")));
                 }
@@ -73,7 +73,6 @@ impl CsvRows {
                     (self.written, self.ended) = (0, 0);
                     self.take(record, rows)?;
                 }
-                ReadRecordResult::End => return Ok(()),
             }
             if octets.is_empty() && !at_end {
                 return Ok(());
@@ -255,9 +254,10 @@ fn format(problem: String) -> InventoryError {
     InventoryError::Format { problem }
 }
 
-const TEXTS: [&str; 7] = [
+const TEXTS: [&str; 8] = [
     "host_name",
     "profile",
+    "dialect",
     "vendor",
     "model",
     "location",
@@ -265,7 +265,7 @@ const TEXTS: [&str; 7] = [
     "voucher",
 ];
 const LISTS: [&str; 3] = ["serial_numbers", "tags", "groups"];
-const JSONS: [&str; 10] = [
+const JSONS: [&str; 11] = [
     "variables",
     "attributes",
     "answer",
@@ -276,6 +276,7 @@ const JSONS: [&str; 10] = [
     "reporting_level",
     "conveyed_encoding",
     "content_type",
+    "activation_codes",
 ];
 const MAPS: [&str; 2] = ["variables", "attributes"];
 const IGNORED: [&str; 8] = [
