@@ -12,11 +12,14 @@ pub fn encode_binary(bytes: &[u8]) -> String {
 ///
 /// `None` when it is not base64 in the standard alphabet with padding.
 pub fn decode_binary(text: &str, line_breaks: bool) -> Option<Vec<u8>> {
-    if line_breaks && text.bytes().any(|b| b.is_ascii_whitespace()) {
-        let bare: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-        return STANDARD.decode(bare).ok();
+    match STANDARD.decode(text) {
+        Ok(octets) => Some(octets),
+        Err(_) if line_breaks && text.bytes().any(|b| b.is_ascii_whitespace()) => {
+            let bare: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+            STANDARD.decode(bare).ok()
+        }
+        Err(_) => None,
     }
-    STANDARD.decode(text).ok()
 }
 
 /// `#[serde(with = "binary")]` for `Vec<u8>` members.

@@ -23,7 +23,7 @@ pub(super) fn check_object<'n>(
     let mut checked = Map::new();
     for (name, value) in members {
         let here = format!("{path}/{}", printable(&name));
-        let Some(node) = nodes.clone().find(|node| member_name(node, parent) == name) else {
+        let Some(node) = nodes.clone().find(|node| is_named(node, parent, &name)) else {
             if let Some(node) = misnamed(&name, nodes.clone()) {
                 let expected = member_name(node, parent);
                 return Err(YangError::WronglyQualified {
@@ -53,6 +53,14 @@ pub(super) fn member_name(node: &Node, parent: Option<&Module>) -> String {
     } else {
         format!("{}:{}", node.module.name, node.name)
     }
+}
+
+/// Whether `name` is the [`member_name`] of `node`.
+fn is_named(node: &Node, parent: Option<&Module>, name: &str) -> bool {
+    if parent.is_some_and(|module| module.name == node.module.name) {
+        return name == node.name;
+    }
+    name.split_once(':') == Some((node.module.name, node.name))
 }
 
 /// The canonical value of a leaf given as text, as XML has it. `identity` is the qualified identity
@@ -230,6 +238,8 @@ fn check_text(
         })
     };
     match ty {
+        // Without white space there is one way to write it.
+        LeafType::Binary if decode_binary(&text, false).is_some() => Ok(text),
         LeafType::Binary => match decode_binary(&text, options.base64_line_breaks) {
             Some(bytes) => Ok(encode_binary(&bytes)),
             None => invalid("not base64 in the standard alphabet with padding"),
