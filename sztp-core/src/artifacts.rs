@@ -11,11 +11,11 @@ mod error;
 use der::asn1::ObjectIdentifier;
 use sztp_cms::{
     Certificate, CertificateRevocationList, CmsError, ContentInfo, Limits, PathError, PathOptions,
-    RevocationPolicy, SignedData, SignedDataBuilder, Signer, TrustAnchors, certs_only, oids,
-    parse_certs_only, validate_path,
+    RevocationPolicy, SignedData, SignedDataBuilder, Signer, TrustAnchors, VerifiedContent,
+    certs_only, oids, parse_certs_only, validate_path,
 };
 use sztp_voucher::yang::Encoding;
-use sztp_voucher::{Profile, SignedVoucher, VerifiedVoucher, VoucherContext};
+use sztp_voucher::{Profile, SignedVoucher, VerifiedVoucher, VoucherContext, VoucherError};
 
 pub use self::encryption::{DecryptedData, DecryptionKey, encrypt_artifact};
 pub use self::error::ArtifactError;
@@ -184,15 +184,17 @@ impl BootstrappingData {
             .owner_certificate
             .as_deref()
             .ok_or(ArtifactError::OwnerCertificateAbsent)?;
-        refuse_encrypted(voucher)?;
-        let voucher = SignedVoucher::parse(voucher, Profile::Rfc8366bis)?.verify(context)?;
-        refuse_encrypted(owner_certificate)?;
-        let bag = parse_certs_only(owner_certificate, &Limits::default())
-            .map_err(ArtifactError::OwnerCertificate)?;
-        let owner = owner_of(signed, &bag, &voucher, context)?;
-        let verified = signed
-            .verify_with(&owner, &CONTENT_TYPES, context.leniency)
-            .map_err(ArtifactError::NotSignedByOwner)?;
+        let voucher = SignedVoucher::parse(voucher, Profile::Rfc8366bis)
+            .map_err(voucher_refused)?
+            .verify(context)?;
+        let bag = parse_certs_only(owner_certificate, &Limits::default()).map_err(|error| {
+            if is_encrypted(&error) {
+                ArtifactError::Encrypted
+            } else {
+                ArtifactError::OwnerCertificate(error)
+            }
+        })?;
+        let (owner, verified) = signed_by_owner(signed, &bag, &voucher, context)?;
         let info = decode(
             verified.content_type(),
             verified.content(),
@@ -204,13 +206,13 @@ impl BootstrappingData {
 }
 
 /// The certificate that the conveyed information's signer identifier names, if it leads to the
-/// pinned-domain-cert.
-fn owner_of(
+/// pinned-domain-cert, and what it signed.
+fn signed_by_owner(
     signed: &SignedData,
     bag: &SignedData,
     voucher: &VerifiedVoucher,
     context: &VoucherContext<'_>,
-) -> Result<Certificate, ArtifactError> {
+) -> Result<(Certificate, VerifiedContent), ArtifactError> {
     let pin = TrustAnchors::new([voucher.pinned_domain_cert().clone()]);
     let revocation = revocation_policy(voucher);
     // Stapled beside the certificates (RFC 8572 §3.2); what cannot be read is as good as absent.
@@ -229,15 +231,15 @@ fn owner_of(
         .certificates()
         .iter()
         .filter(|one| signed.signers().iter().any(|signer| signer.names(one)));
-    let mut outcome = Err(ArtifactError::OwnerCertificateMissing);
+    let mut refused = ArtifactError::OwnerCertificateMissing;
     for candidate in candidates {
         let issued_another = bag
             .certificates()
             .iter()
             .any(|other| other.issuer_der() == candidate.subject_der() && !other.is_self_issued());
         if issued_another {
-            if outcome == Err(ArtifactError::OwnerCertificateMissing) {
-                outcome = Err(ArtifactError::NotEndEntity);
+            if refused == ArtifactError::OwnerCertificateMissing {
+                refused = ArtifactError::NotEndEntity;
             }
             continue;
         }
@@ -246,27 +248,25 @@ fn owner_of(
             Ok(path)
                 if revocation == RevocationPolicy::WholePath && path.certificates().len() == 1 =>
             {
-                outcome = Err(ArtifactError::RevocationUnknown);
+                refused = ArtifactError::RevocationUnknown;
             }
             // Issuer and serial may name several: the one whose signature holds is the owner.
-            Ok(_) => {
-                outcome = Ok(candidate.clone());
-                let holds = signed.verify_with(candidate, &CONTENT_TYPES, context.leniency);
-                if holds.is_ok() {
-                    break;
-                }
-            }
-            Err(error) if outcome.is_err() => {
-                outcome = Err(match error {
+            Ok(_) => match signed.verify_with(candidate, &CONTENT_TYPES, context.leniency) {
+                Ok(verified) => return Ok((candidate.clone(), verified)),
+                Err(error) => refused = ArtifactError::NotSignedByOwner(error),
+            },
+            // That an owner did not sign says more than that another certificate is none.
+            Err(_) if matches!(refused, ArtifactError::NotSignedByOwner(_)) => {}
+            Err(error) => {
+                refused = match error {
                     PathError::Revoked { .. } => ArtifactError::Revoked(error),
                     PathError::RevocationUnknown { .. } => ArtifactError::RevocationUnknown,
                     error => ArtifactError::NotUnderPinnedDomainCert(error),
-                });
+                };
             }
-            Err(_) => {}
         }
     }
-    outcome
+    Err(refused)
 }
 
 /// What the voucher wants checked (RFC 8366 §5.3): it must be, it must not be, or as is normal in
@@ -279,13 +279,16 @@ fn revocation_policy(voucher: &VerifiedVoucher) -> RevocationPolicy {
     }
 }
 
-fn refuse_encrypted(artifact: &[u8]) -> Result<(), ArtifactError> {
-    match ContentInfo::parse(artifact, &Limits::default()) {
-        Ok(ContentInfo::EnvelopedData(message)) if !message.is_auth_enveloped_data() => {
-            Err(ArtifactError::Encrypted)
-        }
-        _ => Ok(()),
+fn voucher_refused(error: VoucherError) -> ArtifactError {
+    match error {
+        VoucherError::Cms(inner) if is_encrypted(&inner) => ArtifactError::Encrypted,
+        other => other.into(),
     }
+}
+
+/// Whether what should have been SignedData is EnvelopedData; AuthEnvelopedData is no SZTP form.
+fn is_encrypted(error: &CmsError) -> bool {
+    *error == CmsError::NotSignedData(oids::ID_ENVELOPED_DATA)
 }
 
 fn unverified_redirect(signed: &SignedData, encoding: Encoding) -> Option<RedirectInformation> {
