@@ -20,23 +20,37 @@ use sztp_voucher::{Profile, SignedVoucher};
 fn main() {
     // Cargo passes options of its own.
     let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
-    let run = |race: Race<'_>| race.run_if_named(wanted.as_deref());
     println!("sztp on {BACKEND}, {}", openssl::version::version());
     for (name, key_type) in KEY_TYPES {
+        let mut races = RACES
+            .map(|(title, race)| (format!("{title} {name}"), race))
+            .to_vec();
+        races.retain(|(title, _)| wanted.as_ref().is_none_or(|word| title.contains(word)));
+        if races.is_empty() {
+            continue;
+        }
         let scene = Scene::new(key_type);
         let openssl = OpenSsl::new(&scene);
-        run(decode(name, &scene));
-        run(verify(name, &scene, &openssl));
-        run(sign(name, &scene, &openssl));
-        run(validate(name, &scene));
-        run(convey(name, &scene));
+        for (title, race) in races {
+            race(Race::new(title), &scene, &openssl).run();
+        }
     }
 }
 
+/// Fills a race with its contestants.
+type Fill = for<'a> fn(Race<'a>, &'a Scene, &'a OpenSsl) -> Race<'a>;
+
+const RACES: [(&str, Fill); 5] = [
+    ("decode", decode),
+    ("verify", verify),
+    ("sign", sign),
+    ("artifacts", validate),
+    ("conveyed information", convey),
+];
+
 /// From octets to the parts of a SignedData.
-fn decode<'a>(name: &str, scene: &'a Scene) -> Race<'a> {
+fn decode<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> {
     let message = scene.voucher.as_slice();
-    let mut race = Race::new(format!("decode {name}, {} octets", message.len()));
     race.add("`cms` crate", move || {
         decode_with_cms_crate(black_box(message))
     });
@@ -50,8 +64,7 @@ fn decode<'a>(name: &str, scene: &'a Scene) -> Race<'a> {
 }
 
 /// From octets to a voucher that holds: two signatures.
-fn verify<'a>(name: &str, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
-    let mut race = Race::new(format!("verify {name}"));
+fn verify<'a>(mut race: Race<'a>, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
     let signatures = scene.voucher_signatures();
     race.add("bare signatures", move || {
         signatures.iter().for_each(BareSignature::verify);
@@ -71,8 +84,7 @@ fn verify<'a>(name: &str, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
 }
 
 /// From a voucher's leaves to a signed message.
-fn sign<'a>(name: &str, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
-    let mut race = Race::new(format!("sign {name}"));
+fn sign<'a>(mut race: Race<'a>, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
     race.add("bare signature", move || black_box(scene).sign_bare());
     race.add("sztp, from the leaves on", move || {
         black_box(scene).issue_voucher()
@@ -87,8 +99,7 @@ fn sign<'a>(name: &str, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
 }
 
 /// From the three artifacts to conveyed information that may be acted on: four signatures.
-fn validate<'a>(name: &str, scene: &'a Scene) -> Race<'a> {
-    let mut race = Race::new(format!("artifacts {name}"));
+fn validate<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> {
     let signatures = scene.artifact_signatures();
     race.add("bare signatures", move || {
         signatures.iter().for_each(BareSignature::verify);
@@ -104,8 +115,7 @@ fn validate<'a>(name: &str, scene: &'a Scene) -> Race<'a> {
 }
 
 /// From onboarding information to the signed artifact.
-fn convey<'a>(name: &str, scene: &'a Scene) -> Race<'a> {
-    let mut race = Race::new(format!("conveyed information {name}"));
+fn convey<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> {
     race.add("bare signature", move || black_box(scene).sign_bare());
     race.add("sztp", move || black_box(scene).sign_conveyed_information());
     race

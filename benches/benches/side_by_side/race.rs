@@ -32,11 +32,8 @@ impl<'a> Race<'a> {
         });
     }
 
-    /// Runs it, and prints a table in Markdown; not if its title lacks the word asked for.
-    pub(crate) fn run_if_named(mut self, word: Option<&str>) {
-        if word.is_some_and(|word| !self.title.contains(word)) {
-            return;
-        }
+    /// Runs it, and prints a table in Markdown.
+    pub(crate) fn run(mut self) {
         for contestant in &mut self.contestants {
             // Caches, allocator, keys that are parsed at their first use.
             contestant.turn(TURN);
