@@ -594,7 +594,7 @@ fn tokens_of_an_oidc_provider() {
             .send("/api/v1/devices");
         assert_eq!(added.status, 201, "{}", added.text());
     }
-    assert_eq!(audit(&rig, "actor=carol@example.com").len(), 3);
+    assert_eq!(audit(&rig, "actor=carol@example.com&outcome=done").len(), 3);
 
     let refused = |jwt: &str| {
         let answer = with(&rig, jwt).send("/api/v1/devices");
