@@ -15,8 +15,8 @@ use thiserror::Error;
 use crate::dialect::{AUTO, Dialects};
 
 pub use crate::dialect::{DialectConfig, MediaTypeForm, Quirks, Signs};
-pub use log::{LogConfig, LogFormat};
 pub use access::{AccessConfig, CertificateRole, OidcConfig, OidcRoles};
+pub use log::{LogConfig, LogFormat};
 
 /// Everything that can be set; `Config::default()` runs on `./sztp-data` with a lab PKI.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -427,13 +427,18 @@ mod tests {
         let example = include_str!("../sztp-server.toml.example");
         assert_eq!(Config::from_toml(example).unwrap(), Config::default());
         let written = toml::Table::try_from(Config::default()).unwrap();
-        let mut keys: Vec<&str> = written.keys().map(String::as_str).collect();
-        for table in written.values().filter_map(toml::Value::as_table) {
-            keys.extend(table.keys().map(String::as_str));
+        let mut keys: Vec<(&str, &str)> = written.keys().map(|key| ("", key.as_str())).collect();
+        for (name, value) in &written {
+            let table = value.as_table().into_iter().flatten();
+            keys.extend(table.map(|(key, _)| (name.as_str(), key.as_str())));
         }
-        for key in keys {
-            let line = |line: &str| line.trim_start_matches(['#', ' ', '[']).starts_with(key);
-            assert!(example.lines().any(line), "{key}");
+        for (table, key) in keys {
+            // A table within a table has both names.
+            let line = |line: &str| {
+                let line = line.trim_start_matches(['#', ' ', '[']);
+                line.starts_with(key) || line.starts_with(&format!("{table}.{key}"))
+            };
+            assert!(example.lines().any(line), "{table}.{key}");
         }
     }
 

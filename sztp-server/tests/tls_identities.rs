@@ -66,7 +66,7 @@ fn each_client_gets_the_certificate_that_it_can_judge() {
         ("-tls1_3", "ECDSA"),
         ("-tls1_2 -sigalgs RSA+SHA256", "RSA"),
         ("-tls1_2 -sigalgs RSA+SHA256:RSA+SHA384", "RSA"),
-        ("-tls1_2 -cipher ECDHE-RSA-AES256-GCM-SHA384", "RSA"),
+        ("-tls1_2 -cipher ECDHE-RSA-AES256-GCM-SHA384", "RSA-PSS"),
         ("-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256", "ECDSA"),
         ("-tls1_3 -sigalgs rsa_pss_rsae_sha256", "RSA-PSS"),
         ("-tls1_2 -sigalgs ECDSA+SHA256", "ECDSA"),

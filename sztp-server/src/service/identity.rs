@@ -252,7 +252,7 @@ impl Service {
 pub(super) struct StrangerBudget(Mutex<(i64, u32)>);
 
 impl StrangerBudget {
-    fn take(&self, time: UnixTime) -> bool {
+    pub(super) fn take(&self, time: UnixTime) -> bool {
         let minute = time.secs().div_euclid(60);
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spent.0 != minute {

@@ -192,8 +192,13 @@ impl Service {
         }
         self.0.activations.failed(address, now());
         tracing::info!(serial_number, peer = %peer.address, "not activated");
-        let reason = "serial number and activation code were not taken";
-        let recorded = self.record_refused(&identity, reason);
+        let recorded = async {
+            if !self.0.strangers.take(now()) {
+                return Ok(());
+            }
+            let reason = "serial number and activation code were not taken";
+            self.record_refused(&identity, reason).await
+        };
         let (recorded, ()) = tokio::join!(recorded, tokio::time::sleep(STRANGERS_WAIT));
         recorded?;
         Err(TrustError::ActivationRefused.into())
