@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn unsigned_conveyed_information_stands_alone() {
-        // LEDGER: 8572-4.2.2-06
+        // LEDGER: 8572-4.2.2-04
         let alone = BootstrappingData {
             owner_certificate: None,
             ownership_voucher: None,

@@ -89,6 +89,7 @@ async fn a_stick() {
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("made");
         std::fs::write(path, octets.expect("all three")).expect("written");
     }
+    // LEDGER: 8572-5.1-02: nothing was said of whether bootstrapping is enabled.
     let mut device = Device::new(DeviceConfig::new(SERIAL, world().voucher_anchors()));
     let mut platform = Recorder::default();
     let mut sources = Surroundings {

@@ -257,3 +257,26 @@ fn nor_one_image_after_the_other_without_end() {
     bootstrapped(&pair.run(with(7)));
     assert_eq!(codes(&pair.run(with(8))), ["device.onboarding"]);
 }
+
+#[test]
+fn hash_algorithms_that_nobody_knows_are_passed_over_and_never_suffice() {
+    // LEDGER: 8572-5.6-23
+    let unknown = ImageVerification {
+        hash_algorithm: "example-hashes:sha-1024".to_owned(),
+        hash_value: vec![7; 128],
+    };
+    let with = |verifications: Vec<ImageVerification>| BootImage {
+        image_verification: verifications,
+        ..image()
+    };
+    let known = image().image_verification.remove(0);
+    let mut pair = pair(with(vec![unknown.clone(), known]), ReportingLevel::Minimal);
+    pair.images.insert(FIRST, IMAGE.to_vec());
+    pair.after_reboot = Some(running("2.0"));
+    bootstrapped(&pair.run(trusting(HOST)));
+    fails(
+        self::pair(with(vec![unknown]), ReportingLevel::Minimal),
+        "the image has no SHA-256 to verify it by",
+        &[],
+    );
+}

@@ -94,7 +94,7 @@ fn endless(config: DeviceConfig) -> DeviceConfig {
 
 #[test]
 fn local_sources_come_first_and_all_are_tried() {
-    // LEDGER: 8572-5.2-02, 8572-9.7-01, 8572-4.2.1-01, 8572-4.2.1-02, 8572-4.2.1-03
+    // LEDGER: 8572-5.2-02, 8572-5.1-06, 8572-9.7-01, 8572-4.2.1-01, 8572-4.2.1-02, 8572-4.2.1-03
     // LEDGER: 8572-4.2.1-04, 8572-10.6-01, 8572-10.7-01
     let mut pair = Pair::new([]);
     pair.domains = vec![domain()];
@@ -124,7 +124,7 @@ fn local_sources_come_first_and_all_are_tried() {
 
 #[test]
 fn bootstrapping_that_is_not_enabled_does_nothing() {
-    // LEDGER: 8572-5.2-01
+    // LEDGER: 8572-5.2-01, 8572-5.1-01
     let mut pair = Pair::new([Server::giving(KNOWN, world().signed(&info()))]);
     pair.enabled = vec![false];
     assert!(matches!(
@@ -210,7 +210,7 @@ fn dhcp_names_servers_that_nobody_vouches_for() {
         ["list", "dhcp", "ask 192.0.2.7?", "ask named.example?"]
     );
     assert_eq!(pair.server(NAMED).told(), []);
-    // LEDGER: 8572-9.6-04, 8572-7.3-01
+    // LEDGER: 8572-9.6-01, 8572-9.6-04, 8572-7.3-01
     assert!(pair.server(NAMED).asked[0].signed_data_preferred);
     assert_eq!(pair.server(NAMED).asked[0].hw_model, None);
 }
@@ -259,6 +259,44 @@ fn signed_text_records_bootstrap() {
     let expected = "DNS AX7-00042._sztp.birch.example.".to_owned();
     assert_eq!(bootstrapped(&outcome), (expected, true));
     assert!(!pair.asked().iter().any(|line| line.starts_with("srv")));
+}
+
+#[test]
+fn what_no_multicast_message_can_hold_is_not_believed() {
+    // LEDGER: 8572-4.2.4-02
+    let mut info = onboarding();
+    info.configuration = Some(vec![b'x'; 9000]);
+    let large = signed(&ConveyedInfo::Onboarding(info));
+    let mut pair = Pair::new([]);
+    publish(&mut pair, &DomainName::local(), &large);
+    let outcome = pair.run(DeviceConfig::new(SERIAL, world().voucher_anchors()));
+    assert_eq!(codes(&outcome), ["device.unreachable"]);
+    let mut pair = Pair::new([]);
+    pair.domains = vec![domain()];
+    publish(&mut pair, &domain(), &large);
+    let outcome = pair.run(DeviceConfig::new(SERIAL, world().voucher_anchors()));
+    assert!(bootstrapped(&outcome).1, "by unicast, over TCP");
+}
+
+#[test]
+fn a_serial_number_that_is_no_label_leaves_the_other_questions() {
+    // LEDGER: 8572-4.2.1-05
+    let mut pair = Pair::new([]);
+    pair.run(DeviceConfig::new("x".repeat(64), world().voucher_anchors()));
+    assert_eq!(
+        pair.asked(),
+        ["list", "dhcp", "domains", "srv _sztp._tcp.local."]
+    );
+    let mut pair = Pair::new([]);
+    pair.run(DeviceConfig::new(
+        "PID:C9300 SN:a.b",
+        world().voucher_anchors(),
+    ));
+    assert!(
+        pair.asked()[3].contains("a\\.b._sztp.local."),
+        "{:?}",
+        pair.asked()
+    );
 }
 
 #[test]
@@ -334,7 +372,7 @@ fn a_nonce_of_another_occasion_is_refused_from_a_stick() {
 
 #[test]
 fn what_a_failed_source_did_is_undone_before_the_next_is_tried() {
-    // LEDGER: 8572-5.6-10, 8572-5.6-11, 8572-5.3-01
+    // LEDGER: 8572-5.6-10, 8572-5.6-11, 8572-5.3-01, 8572-5.3-16
     let mut pair = Pair::new([Server::giving(NAMED, world().signed(&info()))]);
     pair.media = vec![stick(Layout::Rfc8572, SERIAL, &signed(&info()))];
     pair.dhcp = vec![dhcp(&["https://named.example"])];
