@@ -156,15 +156,15 @@ impl Device {
     pub(super) fn take_source(&mut self, clock: WallClock, awaiting: Awaiting, input: Input) {
         match (awaiting, input) {
             (Awaiting::Media, Input::Media(media)) => self.take_media(&media),
-            (Awaiting::Artifacts, Input::Artifacts(data)) => self.take_artifacts(clock, data),
+            (Awaiting::Artifacts, Input::Artifacts(data)) => self.take_artifacts(clock, &data),
             (Awaiting::Dhcp, Input::DhcpOptions(options)) => self.take_dhcp(&options),
-            (Awaiting::Domains, Input::Domains(domains)) => self.take_domains(domains),
+            (Awaiting::Domains, Input::Domains(domains)) => self.take_domains(&domains),
             // Multicast needs no domain.
             (Awaiting::Domains, other) => {
                 if !matches!(other, Input::Nothing) {
                     self.note_failure(FailureKind::Unreachable(reason_of(other)));
                 }
-                self.take_domains(Vec::new());
+                self.take_domains(&[]);
             }
             (Awaiting::Records(transport), Input::Text(records)) => {
                 self.take_text(clock, transport, &records);
@@ -203,8 +203,8 @@ impl Device {
     }
 
     /// Bootstrapping data that did not come from a server: never authenticated.
-    fn take_artifacts(&mut self, clock: WallClock, data: BootstrappingData) {
-        let judged = self.judge(clock, &data, Encoding::Json);
+    fn take_artifacts(&mut self, clock: WallClock, data: &BootstrappingData) {
+        let judged = self.judge(clock, data, Encoding::Json);
         self.take_judgement(judged);
     }
 
@@ -222,10 +222,10 @@ impl Device {
     }
 
     /// Device-specific questions first, each by multicast and then by unicast (RFC 8572 §4.2.1).
-    fn take_domains(&mut self, domains: Vec<DomainName>) {
+    fn take_domains(&mut self, domains: &[DomainName]) {
         let mut asked: Vec<Query> = queries(&self.config.serial_number, None);
-        for domain in domains.into_iter().take(MAX_DOMAINS) {
-            for query in queries(&self.config.serial_number, Some(&domain)) {
+        for domain in domains.iter().take(MAX_DOMAINS) {
+            for query in queries(&self.config.serial_number, Some(domain)) {
                 if !asked.contains(&query) {
                     asked.push(query);
                 }
@@ -252,7 +252,7 @@ impl Device {
             return self.note_failure(FailureKind::Unreachable(reason));
         }
         match bootstrapping_data(records) {
-            Ok(data) => self.take_artifacts(clock, data),
+            Ok(data) => self.take_artifacts(clock, &data),
             Err(error) => self.note_failure(error.into()),
         }
     }
