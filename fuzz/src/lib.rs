@@ -6,5 +6,5 @@ mod openssl_differential;
 mod targets;
 
 pub use self::jws::jws;
-pub use self::openssl_differential::{difference, openssl};
+pub use self::openssl_differential::{difference, is_accepted_by_both, openssl};
 pub use self::targets::*;

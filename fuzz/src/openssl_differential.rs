@@ -49,6 +49,11 @@ pub fn difference(octets: &[u8]) -> Option<String> {
     }
 }
 
+/// Whether both find it good.
+pub fn is_accepted_by_both(octets: &[u8]) -> bool {
+    ours(octets).is_ok() && theirs(octets).is_ok()
+}
+
 /// Where the project refuses what OpenSSL accepts, and means to: docs/ROBUSTNESS.md has the
 /// reasons.
 fn is_stricter(error: &CmsError) -> bool {
@@ -60,6 +65,8 @@ fn is_stricter(error: &CmsError) -> bool {
         CmsError::WrongContentType { .. } | CmsError::MissingSignedAttributes => true,
         // Names are compared without regard to case.
         CmsError::SignerCertificateMissing { .. } => true,
+        // A certificate that leads nowhere need not be one.
+        CmsError::Certificate(_) => true,
         // No limits.
         CmsError::TooDeep { .. } | CmsError::TooLarge { .. } => true,
         CmsError::Malformed { what } => LOOSELY_READ.contains(what),
