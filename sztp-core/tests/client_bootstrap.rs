@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::{Method, header};
 use pair::{at, bootstrapped, not_trusting, onboarding, redirect, trusting, unsigned, world};
-use sztp_cms::CertificateBuilder;
-use sztp_core::client::{Activity, Client, Event};
+use sztp_cms::{CertificateBuilder, WallClock};
+use sztp_core::client::{Activity, Client, Event, Identity, Settings};
 use sztp_core::conveyed_info::ConveyedInfo;
 use sztp_core::device::{Device, DeviceConfig, FailureKind, Outcome};
 use sztp_core::restconf::{HOST_META_MEDIA_TYPE, host_meta};
@@ -306,4 +306,33 @@ async fn the_observer_sees_it_all() {
         ]
     );
     assert_eq!(platform.trace, ["Pre script before", "rollback"]);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_the_certificates_is_noticed() {
+    // LEDGER: 8572-5.1-11
+    let data = unsigned(&info(), ReportingLevel::Minimal);
+    let server = Server::of(HOST, bootstrap_server(move |_| data.clone())).await;
+    let identity = Identity {
+        chain: vec![world().idevid.clone()],
+        key: pair::key(),
+    };
+    let localhost = vec![server.address.ip()];
+    let settings = Settings {
+        addresses: [(HOST.to_owned(), localhost)].into(),
+        ..Settings::default()
+    };
+    let client = Client::new(Some(identity), settings, || WallClock::Trusted(pair::NOW));
+    let mut device = Device::new(at_port(trusting(HOST), server.address.port()));
+    let outcome = client
+        .run(&mut device, &mut Recorder::default(), |_| {})
+        .await;
+    let Outcome::Failed(failures) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(
+        matches!(failures[0].kind, FailureKind::Unreachable(_)),
+        "{failures:?}"
+    );
+    assert!(server.seen().is_empty());
 }

@@ -179,24 +179,27 @@ fn a_trusted_server_learns_model_and_software() {
 }
 
 #[test]
-fn host_keys_travel_with_bootstrap_complete_alone() {
-    // LEDGER: 8572-5.6-35
+fn host_keys_and_anchors_travel_with_bootstrap_complete_alone() {
+    // LEDGER: 8572-5.6-35, 8572-7.3-19
     let mut pair = Pair::new([Server::giving(HOST, world().signed(&with_image()))]);
     let key = SshHostKey {
         algorithm: "ssh-ed25519".to_owned(),
         key_data: vec![1, 2, 3],
     };
+    let anchor = sztp_cms::certs_only(&[world().vendor_root.clone()], &[]).expect("a CMS");
     pair.run(DeviceConfig {
         ssh_host_keys: vec![key.clone()],
+        trust_anchor_certs: vec![anchor.clone()],
         ..trusting(HOST)
     });
     for report in &pair.server(HOST).reports {
-        let expected = if report.progress_type == BootstrapComplete {
-            vec![key.clone()]
+        let (keys, anchors) = if report.progress_type == BootstrapComplete {
+            (vec![key.clone()], vec![anchor.clone()])
         } else {
-            Vec::new()
+            (Vec::new(), Vec::new())
         };
-        assert_eq!(report.ssh_host_keys, expected, "{}", report.progress_type);
+        assert_eq!(report.ssh_host_keys, keys, "{}", report.progress_type);
+        assert_eq!(report.trust_anchor_certs, anchors);
     }
 }
 

@@ -62,6 +62,9 @@ pub struct DeviceConfig {
     pub leniency: Leniency,
     /// Reported with bootstrap-complete (RFC 8572 §7.3).
     pub ssh_host_keys: Vec<SshHostKey>,
+    /// Reported with bootstrap-complete (RFC 8572 §7.3): certs-only CMS, each with the chain above a
+    /// certificate of the device's own, down to the authority that issued it.
+    pub trust_anchor_certs: Vec<Vec<u8>>,
     /// Redirects within redirects that are followed (RFC 8572 §5.3: at most ten).
     pub max_redirect_depth: usize,
     /// Servers contacted because of one entry of `servers`, of a DHCP option or of DNS, itself
@@ -75,9 +78,6 @@ pub struct DeviceConfig {
     /// No time before this is believed by a device without a clock: when it was made, or the newest
     /// voucher it has accepted (see [`Device::clock_floor`](super::Device::clock_floor)).
     pub clock_floor: Option<UnixTime>,
-    /// End with [`Outcome::Validated`](super::Outcome::Validated) once there is onboarding information
-    /// that may be trusted: nothing of it is applied, and no server is told anything.
-    pub validate_only: bool,
     /// Names the current boot, such as Linux' `boot_id`: by it a restored machine knows whether the
     /// reboot that it had asked for has happened. Without one it takes it that it has.
     pub boot_id: Option<String>,
@@ -107,11 +107,11 @@ impl DeviceConfig {
             encoding: Encoding::Json,
             leniency: Leniency::default(),
             ssh_host_keys: Vec::new(),
+            trust_anchor_certs: Vec::new(),
             max_redirect_depth: 10,
             max_contacts: 50,
             installed_images: Vec::new(),
             clock_floor: None,
-            validate_only: false,
             boot_id: None,
         }
     }

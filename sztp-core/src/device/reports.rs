@@ -32,6 +32,9 @@ impl Device {
             *needed = true;
             if progress_type == ProgressType::BootstrapComplete {
                 report.ssh_host_keys.clone_from(&self.config.ssh_host_keys);
+                report
+                    .trust_anchor_certs
+                    .clone_from(&self.config.trust_anchor_certs);
             }
         }
         step

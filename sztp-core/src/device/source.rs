@@ -224,7 +224,11 @@ impl Device {
     /// Device-specific questions first, each by multicast and then by unicast (RFC 8572 §4.2.1).
     fn take_domains(&mut self, domains: &[DomainName]) {
         let mut asked: Vec<Query> = queries(&self.config.serial_number, None);
-        for domain in domains.iter().take(MAX_DOMAINS) {
+        // No DNS server is asked about multicast's own domain (RFC 6762 §3).
+        let domains = domains
+            .iter()
+            .filter(|domain| **domain != DomainName::local());
+        for domain in domains.take(MAX_DOMAINS) {
             for query in queries(&self.config.serial_number, Some(domain)) {
                 if !asked.contains(&query) {
                     asked.push(query);
