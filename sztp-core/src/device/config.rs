@@ -78,6 +78,9 @@ pub struct DeviceConfig {
     /// No time before this is believed by a device without a clock: when it was made, or the newest
     /// voucher it has accepted (see [`Device::clock_floor`](super::Device::clock_floor)).
     pub clock_floor: Option<UnixTime>,
+    /// End with [`Outcome::Validated`](super::Outcome::Validated) once there is onboarding information
+    /// that may be trusted: nothing of it is applied, and no server is told anything.
+    pub validate_only: bool,
     /// Names the current boot, such as Linux' `boot_id`: by it a restored machine knows whether the
     /// reboot that it had asked for has happened. Without one it takes it that it has.
     pub boot_id: Option<String>,
@@ -112,6 +115,7 @@ impl DeviceConfig {
             max_contacts: 50,
             installed_images: Vec::new(),
             clock_floor: None,
+            validate_only: false,
             boot_id: None,
         }
     }
