@@ -213,7 +213,10 @@ fn incomplete_variables_are_said_or_refused() {
     let (_, document) = import(&rig, "format=json&results=problems", rows.to_string());
     assert_eq!(results(&document), ["1 added"]);
     let message = document["results"][0]["message"].as_str().expect("text");
-    assert!(message.contains("vlan"), "{message}");
+    assert_eq!(
+        message, "no value for vlan",
+        "and nothing of mtu, which need not be"
+    );
     assert!(
         rig.last_event("A").contains("no value for"),
         "{}",
@@ -252,7 +255,7 @@ fn a_hundred_thousand_rows() {
     assert_eq!(document["added"], 100_000, "{document}");
     assert_eq!(document["results"], json!([]));
     eprintln!("100000 rows in {took:?}");
-    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(took < Duration::from_mins(1), "{took:?}");
 
     let list = |query: &str| {
         rig.admin()

@@ -258,9 +258,8 @@ fn judge_for_any(
     now: UnixTime,
     notes: &mut Vec<String>,
 ) -> Result<(), ServiceError> {
-    let first = match judge.judge(serial_number, voucher, now, notes) {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
+    let Err(first) = judge.judge(serial_number, voucher, now, notes) else {
+        return Ok(());
     };
     for other in &spec.serial_numbers {
         if judge.judge(other, voucher, now, notes).is_ok() {

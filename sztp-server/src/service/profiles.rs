@@ -1,5 +1,7 @@
 //! Profiles as operators see them: declared, explained, and kept from harm to devices under way.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, facts};
@@ -197,11 +199,11 @@ impl Service {
                 context
             });
             let (version, octets) = self.render_one(catalog, reference, context).await?;
-            versions.push_str(&format!(", {what} {}@{version}", reference.name));
+            let _ = write!(versions, ", {what} {}@{version}", reference.name);
             *place = Some(Blob(octets));
         }
         if let Some(image) = spec.image() {
-            versions.push_str(&format!(", image {image}"));
+            let _ = write!(versions, ", image {image}");
         }
         Ok(FromProfile {
             onboarding,

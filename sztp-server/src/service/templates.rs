@@ -206,7 +206,7 @@ impl Service {
         Ok((version.version, compiled))
     }
 
-    /// What the templates of a profile look up for a device and do not find.
+    /// What templates need for a device and do not find.
     pub(super) async fn missing_variables(
         &self,
         catalog: &Catalog,
@@ -216,32 +216,55 @@ impl Service {
         let mut missing = BTreeSet::new();
         for reference in templates {
             let compiled = self.compiled(catalog, reference).await?.1;
-            let absent: Vec<String> = compiled
-                .variables()
-                .iter()
-                .filter(|name| !has(context, name))
-                .cloned()
-                .collect();
-            if absent.is_empty() {
+            if compiled.variables().iter().all(|name| has(context, name)) {
                 continue;
             }
-            // Whether they are needed shows only when it is filled in.
-            match self.render_one(catalog, reference, context).await {
-                Ok(_) => {}
-                Err(ServiceError::Inventory(InventoryError::UndefinedVariable {
-                    variable,
-                    ..
-                })) => {
-                    missing.insert(variable);
-                    missing.extend(absent);
+            // Which of them it needs shows only when it is filled in, one after the other.
+            let mut context = context.clone();
+            while missing.len() < MAX_MISSING {
+                let variable = match self.render_one(catalog, reference, &context).await {
+                    Err(ServiceError::Inventory(InventoryError::UndefinedVariable {
+                        variable,
+                        ..
+                    })) => variable,
+                    Err(error @ (ServiceError::Store(_) | ServiceError::Stopping)) => {
+                        return Err(error);
+                    }
+                    // Complete, or wrong in another way, which `render` tells.
+                    _ => break,
+                };
+                let can_go_on = stand_in(&mut context, &variable);
+                missing.insert(variable);
+                if !can_go_on {
+                    break;
                 }
-                Err(ServiceError::Store(error)) => return Err(error.into()),
-                // Not for want of a variable; `render` says why.
-                Err(_) => {}
             }
         }
         Ok(missing.into_iter().collect())
     }
+}
+
+/// Gives a name with dots some value; `false`: that cannot be.
+fn stand_in(context: &mut Map<String, Value>, name: &str) -> bool {
+    let mut path: Vec<&str> = name.split('.').collect();
+    let plain = |part: &&str| part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let Some(last) = path
+        .pop()
+        .filter(|_| name.split('.').all(|part| plain(&part)))
+    else {
+        return false;
+    };
+    let mut object = context;
+    for part in path {
+        let member = object
+            .entry(part)
+            .or_insert_with(|| Value::Object(Map::new()));
+        match member.as_object_mut() {
+            Some(inner) => object = inner,
+            None => return false,
+        }
+    }
+    object.insert(last.to_owned(), "0".into()).is_none()
 }
 
 /// What a template sees of a device: its own members, and variables, the more special winning.
@@ -389,6 +412,9 @@ const TOP_LEVEL: [&str; 4] = [
     "management_address",
     "location",
 ];
+
+/// Variables that are named at once.
+const MAX_MISSING: usize = 32;
 
 /// Octets of the variables of one device, profile, or of all.
 const MAX_VARIABLES: usize = 256 * 1024;

@@ -1,5 +1,7 @@
 //! Lists of devices, and many devices at once.
 
+use std::fmt::Write as _;
+
 use rusqlite::{Connection, ToSql, params_from_iter};
 use serde_json::{Map, Value};
 use sztp_cms::UnixTime;
@@ -156,10 +158,11 @@ impl ListQuery {
         ] {
             let Some(label) = label else { continue };
             let label = query.bind(label.clone());
-            query.tables.push_str(&format!(
+            let _ = write!(
+                query.tables,
                 " JOIN device_label AS {kind}_of ON {kind}_of.serial_number = d.serial_number
                     AND {kind}_of.kind = '{kind}' AND {kind}_of.label = {label}"
-            ));
+            );
         }
         if let Some(profile) = &filter.profile {
             let profile = query.bind(profile.clone());
