@@ -225,7 +225,7 @@ mod tests {
             migrate(&mut connection),
             Err(StoreError::NewerSchema {
                 found: 99,
-                known: STEPS.len() as i64
+                known: i64::try_from(STEPS.len()).unwrap()
             })
         );
     }
