@@ -345,3 +345,47 @@ fn artifacts_of_a_platform_that_were_signed_elsewhere() {
     let body = "{\"ietf-sztp-bootstrap-server:input\":{\"os-name\":\"Cisco IOSXR\"}}";
     assert_eq!(output(&client.send(&head, body)).conveyed_information, made);
 }
+
+/// What a profile says holds where its device says nothing.
+#[test]
+fn a_dialect_of_a_profile() {
+    let rig = Rig::start();
+    let put = |name: &str, document: Value| {
+        let answer = rig
+            .admin()
+            .method("PUT")
+            .header("Content-Type: application/json")
+            .data(document.to_string())
+            .send(&format!("/api/v1/profiles/{name}"));
+        answer.status
+    };
+    assert_eq!(
+        put("chassis", json!({"dialect": "huawei", "promote": false})),
+        201
+    );
+    assert_eq!(put("other", json!({"dialect": "klingon"})), 422);
+    add(&rig, "BOX-1", &json!({"profile": "chassis"}));
+    add(
+        &rig,
+        "BOX-2",
+        &json!({"profile": "chassis", "dialect": "generic"}),
+    );
+    let untrusting = "{\"ietf-sztp-bootstrap-server:input\":{\"signed-data-preferred\":[null]}}";
+    let head = CATALYST.replace("+xml", "+json");
+    for (serial_number, media_type, wrapped) in [
+        ("BOX-1", "application/yang.data+json", true),
+        ("BOX-2", "application/yang-data+json", false),
+    ] {
+        let mut client = Client::new(&rig, &format!("serialNumber={serial_number}"));
+        let reply = client.send(&head, untrusting);
+        assert_eq!(reply.header("content-type"), media_type);
+        // Not promoted, as the profile has it.
+        let (_, content) = signed(&output(&reply));
+        assert_eq!(
+            content.contains("conveyed-information"),
+            wrapped,
+            "{content}"
+        );
+        assert!(content.contains("onboarding-information"), "{content}");
+    }
+}
