@@ -1,195 +1,152 @@
 //! `sztp agent`: the device's side of bootstrapping (RFC 8572 §5), as a process.
 //!
 //! What is believed is decided by the machine in `sztp_core::device`; here it gets an identity, a
-//! clock, a place for what it was given and a voice.
+//! clock, its sources, a place for what it was given and a voice.
 
+mod bootstrap;
+mod dns;
 mod hook;
+mod leases;
 mod options;
+mod payload;
 mod platform;
+mod run;
+mod sources;
 mod state;
 mod story;
+mod verdict;
 
-use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
 use sztp_cms::WallClock;
 use sztp_core::client::{Client, Identity, Settings};
-use sztp_core::device::{Device, DeviceConfig, Outcome, RunningImage};
+use sztp_core::device::{DeviceConfig, DeviceKey, RunningImage};
 
-use self::options::{Options, Prepared};
+use self::options::Prepared;
 pub(crate) use self::platform::{Agent, Behaviour};
 pub(crate) use self::state::State;
 use crate::arguments::now;
-use crate::failure::Failure;
-use crate::files;
-use crate::report::{Report, Text};
+use crate::failure::{Exit, Failure};
+use crate::report::Report;
 
 /// The device's side of bootstrapping (RFC 8572 section 5)
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
-    /// Bootstrap this device once: ask the servers, verify, and apply what they say
-    #[command(after_help = HELP)]
-    Run(Run),
+    /// Bootstrap this device: ask its sources, verify, and apply what they say
+    #[command(after_help = run::HELP)]
+    Run(run::Run),
+    /// Fetch and validate only: exit 0 and onboarding.json, 2 try again later, other refused
+    #[command(after_help = bootstrap::HELP)]
+    Bootstrap(bootstrap::Bootstrap),
 }
 
 impl AgentCommand {
     pub(crate) fn run(self) -> Result<Report, Failure> {
         match self {
             Self::Run(command) => command.run(),
+            Self::Bootstrap(command) => command.run(),
         }
     }
 }
 
-/// `sztp agent run`.
-#[derive(Debug, Args)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    options: Options,
+/// What is said of a command line that was not understood, and the end of the program: for `sztp
+/// agent bootstrap`, 2 would mean something else.
+pub(crate) fn misused(error: clap::Error) -> ExitCode {
+    let failed = error.use_stderr();
+    // There is nobody to complain to.
+    let _ = error.print();
+    let mut words = std::env::args().skip_while(|word| word != "agent").skip(1);
+    let bootstrap = words.next().is_some_and(|word| word == "bootstrap");
+    match (failed, bootstrap) {
+        (false, _) => Exit::Done,
+        (true, false) => Exit::Usage,
+        (true, true) => Exit::Misused,
+    }
+    .into()
 }
 
-impl Run {
-    fn run(self) -> Result<Report, Failure> {
-        let prepared = self.options.prepare()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::new("agent.runtime", error))?;
-        runtime.block_on(bootstrap(prepared))
-    }
+/// Runs what a command does, all of it in this thread.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new("agent.runtime", error))?
+        .block_on(work)
 }
 
-async fn bootstrap(prepared: Prepared) -> Result<Report, Failure> {
-    files::make_directory(&prepared.state_dir)?;
-    let mut state = State::load(&prepared.state_dir)?;
-    if prepared.running_image_sha256.is_some() {
-        state.running = prepared.running_image_sha256;
+/// Ends when the process is told to end.
+async fn told_to_end() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
     }
-    let config = DeviceConfig {
-        idevid: prepared.chain.first().cloned(),
-        servers: prepared.servers,
-        hw_model: prepared.hw_model,
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// The device that the options describe, as it left its state.
+fn device_config(prepared: &Prepared, state: &State) -> DeviceConfig {
+    let idevid = prepared.chain.first();
+    let decryption = idevid
+        .map(|certificate| DeviceKey::new(Arc::new(prepared.key.clone()), certificate.clone()));
+    DeviceConfig {
+        idevid: idevid.cloned(),
+        sources: prepared.order.clone(),
+        servers: prepared.servers.clone(),
+        retry: prepared.retry,
+        seed: prepared.seed,
+        hw_model: prepared.hw_model.clone(),
         running: RunningImage {
-            os_name: prepared.os_name,
-            os_version: prepared.os_version,
-            sha256: state.running,
+            os_name: prepared.os_name.clone(),
+            os_version: prepared.os_version.clone(),
+            sha256: prepared.running_image_sha256.or(state.running),
         },
-        nonce: prepared.nonce,
+        nonce: prepared.nonce.clone(),
+        decryption: decryption.into_iter().collect(),
         encoding: prepared.encoding,
         leniency: prepared.leniency,
-        installed_images: state.installed.clone(),
-        clock_floor: state.clock_floor,
-        ..DeviceConfig::new(prepared.serial_number.clone(), prepared.voucher_anchors)
-    };
+        max_redirect_depth: prepared.max_redirects,
+        clock_floor: state.clock_floor(),
+        boot_id: prepared.boot_id.clone(),
+        ..DeviceConfig::new(
+            prepared.serial_number.clone(),
+            prepared.voucher_anchors.clone(),
+        )
+    }
+}
+
+fn client(prepared: &Prepared, state: &State) -> Client {
     let identity = Identity {
-        chain: prepared.chain,
-        key: prepared.key,
+        chain: prepared.chain.clone(),
+        key: prepared.key.clone(),
     };
     let settings = Settings {
         download_directory: prepared.state_dir.clone(),
+        tls_versions: prepared.tls_versions,
+        connect_timeout: prepared.server_timeout,
+        handshake_timeout: prepared.server_timeout,
+        answer_timeout: prepared.server_timeout,
+        body_timeout: prepared.server_timeout,
         ..Settings::default()
     };
     let clock_is_right = !prepared.no_clock;
-    let client = Client::new(Some(identity), settings, move || {
-        if clock_is_right {
-            WallClock::Trusted(now())
+    let floor = state.clock_floor();
+    Client::new(Some(identity), settings, move || {
+        let now = now();
+        // A clock that is behind what is known for certain knows nothing.
+        if clock_is_right && floor.is_none_or(|floor| floor <= now) {
+            WallClock::Trusted(now)
         } else {
             WallClock::Unknown
         }
-    });
-
-    let running = config.running.clone();
-    let mut device = Device::new(config);
-    let mut agent = Agent::new(prepared.behaviour, running, state)?;
-    let outcome = tokio::select! {
-        outcome = client.run(&mut device, &mut agent, story::tell) => Some(outcome),
-        _ = tokio::signal::ctrl_c() => None,
-    };
-    let Some(outcome) = outcome else {
-        agent.abandon().await;
-        return Err(Failure::new(
-            "agent.interrupted",
-            "interrupted; nothing is left active",
-        ));
-    };
-    match outcome {
-        Outcome::Bootstrapped { origin, signed } => {
-            agent.keep(device.clock_floor())?;
-            let server = origin.to_string();
-            let mut text = Text::default();
-            text.verdict(&prepared.serial_number, true, "bootstrapped");
-            text.row("server", &server);
-            text.row("signed by the owner", if signed { "yes" } else { "no" });
-            text.row("state directory", &prepared.state_dir.display().to_string());
-            let data = json!({
-                "outcome": "bootstrapped",
-                "serial-number": prepared.serial_number,
-                "server": server,
-                "signed": signed,
-                "state-dir": prepared.state_dir,
-            });
-            Ok(Report::new(text, data))
-        }
-        Outcome::Rebooting { origin } => Err(Failure::new(
-            "agent.rebooting",
-            "the boot image is installed and the device reboots; it is not bootstrapped yet",
-        )
-        .within(origin.to_string())
-        .hint("run the agent again after the reboot")),
-        Outcome::Failed(failures) => {
-            let mut text = Text::default();
-            text.verdict(&prepared.serial_number, false, "not bootstrapped");
-            let failures: Vec<Failure> = failures
-                .iter()
-                .map(|failure| {
-                    Failure::new(failure.kind.code(), &failure.kind).within(failure.origin.clone())
-                })
-                .collect();
-            let list: Vec<Value> = failures.iter().map(Failure::to_json).collect();
-            let data = json!({
-                "outcome": "failed",
-                "serial-number": prepared.serial_number,
-                "errors": list,
-            });
-            Ok(Report {
-                failures,
-                ..Report::new(text, data)
-            })
-        }
-        _ => Err(Failure::new(
-            "agent.outcome",
-            "bootstrapping ended in an unknown way",
-        )),
-    }
+    })
 }
-
-const HELP: &str = "\
-Example:
-  sztp agent run --server https://localhost:8443 --server-ca lab/server/tls-ca.crt \\
-    --idevid-cert lab/devices/AX7-00042/idevid.crt --idevid-key lab/devices/AX7-00042/idevid.key \\
-    --voucher-anchor lab/vendor/root.crt --state-dir state
-
-Configuration file (--config): TOML with the same keys, for instance
-  server = [\"https://boot.example.net\"]
-  idevid-cert = \"/etc/sztp/idevid.crt\"
-  allow-scripts = true
-What is given on the command line comes before it; relative paths are relative to the working
-directory.
-
-Without hooks, the image, the scripts and the configuration are put into the state directory:
-image, applied/pre-configuration-script, applied/configuration, applied/configuration-handling,
-applied/post-configuration-script. They get their places only when bootstrapping has succeeded,
-the image when it is installed. Scripts are run only with --allow-scripts.
-
-A hook is a program. It gets these environment variables, and the same as a JSON object on stdin:
-  SZTP_EVENT          install-image, reboot, run-script, commit-configuration or roll-back
-  SZTP_SERIAL_NUMBER  the device's serial number
-  SZTP_STATE_DIR      the state directory
-  SZTP_FILE           the image, script or configuration
-  SZTP_STAGE          pre or post (run-script)
-  SZTP_HANDLING       merge or replace (commit-configuration)
-After a failure the script and configuration hooks that were called are called again with roll-back.
-
-Exit status of scripts, and of hooks for scripts and configurations, as RFC 8572 section 6.3 has
-it with the eight bits there are: 0 is success, 1 to 127 a warning (greater than zero), 128 to 255
-or a signal an error (less than zero). For image and reboot hooks all but 0 is an error.
-
-Exit codes: 0 bootstrapped; 1 not bootstrapped; 2 usage.";

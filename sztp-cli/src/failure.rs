@@ -18,16 +18,25 @@ use sztp_voucher::VoucherError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// What was asked for is done, or what was checked is valid.
-    Done = 0,
+    Done,
     /// What was checked is invalid, or the operation failed.
-    Failed = 1,
+    Failed,
     /// The command was not understood.
-    Usage = 2,
+    Usage,
+    /// Nothing is wrong, but it has to be tried again later (`sztp agent bootstrap`).
+    TryAgain,
+    /// The command was not understood, where 2 says something else (EX_USAGE of sysexits.h).
+    Misused,
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage | Exit::TryAgain => 2,
+            Exit::Misused => 64_u8,
+        })
     }
 }
 
@@ -62,6 +71,12 @@ impl Failure {
         let mut failure = Self::new(code, what);
         failure.0.exit = Exit::Usage;
         failure
+    }
+
+    /// Ends the program in another way.
+    pub(crate) fn exiting(mut self, exit: Exit) -> Self {
+        self.0.exit = exit;
+        self
     }
 
     /// Names the file that is at fault.

@@ -69,7 +69,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return agent::misused(error),
+    };
     let outcome = match cli.command {
         Command::Demo(command) => command.run(cli.output),
         Command::Pki(command) => command.run(),

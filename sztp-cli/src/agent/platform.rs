@@ -1,7 +1,8 @@
 //! What the agent does with what the device was given: files in its state directory, or hooks.
 //!
 //! All of an attempt is put aside first and gets its place when bootstrapping has succeeded, so
-//! that a failed attempt leaves nothing active (RFC 8572 §5.6).
+//! that a failed attempt leaves nothing active (RFC 8572 §5.6). What has to be undone if the process
+//! is killed stands in the state before it is done.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use serde_json::json;
 use sztp_cms::UnixTime;
 use sztp_core::client::{Platform, Reboot};
 use sztp_core::conveyed_info::ConfigurationHandling;
-use sztp_core::device::{Device, Ended, RunningImage, ScriptStage};
+use sztp_core::device::{Device, Ended, RunningImage, SavedState, ScriptStage};
 use tokio::fs;
 
 use super::hook::Program;
@@ -38,8 +39,6 @@ pub(crate) struct Agent {
     behaviour: Behaviour,
     running: RunningImage,
     state: State,
-    /// Hooks that have to be told when the attempt is undone.
-    called: Vec<PathBuf>,
 }
 
 impl Agent {
@@ -52,38 +51,40 @@ impl Agent {
             behaviour,
             running,
             state,
-            called: Vec::new(),
         };
-        // Left by a process that was killed.
-        match std::fs::remove_dir_all(agent.attempt()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(unwritable(&agent.attempt(), &error))
-            }
-            _ => Ok(agent),
+        // Left by somebody who removed the state to begin anew.
+        if agent.state.machine == SavedState::default() {
+            remove(&agent.attempt())?;
         }
+        Ok(agent)
     }
 
-    /// Bootstrapping has succeeded: gives everything its place.
+    /// Bootstrapping has succeeded: gives everything its place. Whoever is killed meanwhile does it
+    /// again.
     pub(crate) fn keep(&mut self, clock_floor: Option<UnixTime>) -> Result<(), Failure> {
         let (attempt, applied) = (self.attempt(), self.behaviour.state_dir.join("applied"));
         let previous = self.behaviour.state_dir.join("previous");
         remove(&previous)?;
-        if applied.exists() {
-            std::fs::rename(&applied, &previous).map_err(|error| unwritable(&applied, &error))?;
-        }
         if attempt.exists() {
+            if applied.exists() {
+                std::fs::rename(&applied, &previous)
+                    .map_err(|error| unwritable(&applied, &error))?;
+            }
             std::fs::rename(&attempt, &applied).map_err(|error| unwritable(&applied, &error))?;
+            remove(&previous)?;
         }
-        remove(&previous)?;
-        self.state.installed.clear();
-        self.state.clock_floor = clock_floor.or(self.state.clock_floor);
+        self.state.called.clear();
+        self.state.raise_clock_floor(clock_floor);
         self.state.save()
     }
 
-    /// Bootstrapping was broken off from outside.
+    /// Bootstrapping was broken off from outside. What only waits for the server's acknowledgement
+    /// is kept, as the next process goes on from there.
     pub(super) async fn abandon(&mut self) {
-        // What cannot be undone now is undone at the next start.
-        let _ = self.undo().await;
+        if !self.state.machine.is_completing() && !self.state.machine.is_bootstrapped() {
+            // What cannot be undone now is undone at the next start.
+            let _ = self.undo().await;
+        }
     }
 
     fn attempt(&self) -> PathBuf {
@@ -136,13 +137,13 @@ impl Agent {
 
     async fn undo(&mut self) -> Ended {
         let mut problems = Vec::new();
-        for hook in std::mem::take(&mut self.called) {
+        for hook in std::mem::take(&mut self.state.called) {
             match self.call(&hook, "roll-back", &[]).await {
                 Ended::Well => {}
                 Ended::Warning(problem) | Ended::Error(problem) => problems.push(problem),
             }
         }
-        if let Err(failure) = remove(&self.attempt()) {
+        if let Err(failure) = remove(&self.attempt()).and_then(|()| self.state.save()) {
             problems.push(failure.to_string());
         }
         if problems.is_empty() {
@@ -153,14 +154,21 @@ impl Agent {
     }
 
     /// Remembers that a hook has done something that may have to be undone.
-    fn called(&mut self, hook: &Path) {
-        if !self.called.iter().any(|known| known == hook) {
-            self.called.push(hook.to_owned());
+    fn called(&mut self, hook: &Path) -> Result<(), String> {
+        if self.state.called.iter().any(|known| known == hook) {
+            return Ok(());
         }
+        self.state.called.push(hook.to_owned());
+        self.state.save().map_err(|failure| failure.to_string())
     }
 }
 
 impl Platform for Agent {
+    async fn store(&mut self, state: &SavedState) -> Result<(), String> {
+        self.state.machine = state.clone();
+        self.state.save().map_err(|failure| failure.to_string())
+    }
+
     async fn install_image(&mut self, image: &Path) -> Result<(), String> {
         if let Some(hook) = &self.behaviour.image_hook {
             let details = [("SZTP_FILE", "file", absolute_text(image))];
@@ -174,9 +182,9 @@ impl Platform for Agent {
     }
 
     async fn reboot(&mut self, device: &Device) -> Result<Reboot, String> {
-        self.state.installed = device.installed_images().to_vec();
-        self.state.running = self.state.installed.last().copied().or(self.state.running);
-        self.state.clock_floor = device.clock_floor();
+        let installed = device.installed_images().last();
+        self.state.running = installed.copied().or(self.state.running);
+        self.state.raise_clock_floor(device.clock_floor());
         self.state.save().map_err(|failure| failure.to_string())?;
         if let Some(hook) = &self.behaviour.reboot_hook {
             strictly(self.call(hook, "reboot", &[]).await)?;
@@ -191,20 +199,25 @@ impl Platform for Agent {
             ScriptStage::Pre => ("pre-configuration-script", "pre"),
             ScriptStage::Post => ("post-configuration-script", "post"),
         };
+        if self.behaviour.script_hook.is_none() && !self.behaviour.allow_scripts {
+            return Ended::Error(format!(
+                "scripts are not allowed; {name} is not run, and without it the device is not what \
+                 its owner wants"
+            ));
+        }
         let path = match self.put(name, script) {
             Ok(path) => path,
             Err(problem) => return Ended::Error(problem),
         };
         if let Some(hook) = self.behaviour.script_hook.clone() {
-            self.called(&hook);
+            if let Err(problem) = self.called(&hook) {
+                return Ended::Error(problem);
+            }
             let details = [
                 ("SZTP_FILE", "file", absolute_text(&path)),
                 ("SZTP_STAGE", "stage", stage.to_owned()),
             ];
             return self.call(&hook, "run-script", &details).await;
-        }
-        if !self.behaviour.allow_scripts {
-            return Ended::Warning(format!("{name} was not run: scripts are not allowed"));
         }
         if let Err(error) = make_executable(&path) {
             return Ended::Error(format!("{}: {error}", path.display()));
@@ -239,12 +252,22 @@ impl Platform for Agent {
         let Some(hook) = self.behaviour.config_hook.clone() else {
             return Ended::Well;
         };
-        self.called(&hook);
+        if let Err(problem) = self.called(&hook) {
+            return Ended::Error(problem);
+        }
         let details = [
             ("SZTP_FILE", "file", absolute_text(&path)),
             ("SZTP_HANDLING", "handling", handling.as_str().to_owned()),
         ];
         self.call(&hook, "commit-configuration", &details).await
+    }
+
+    async fn check_ready(&mut self) -> Ended {
+        // What an earlier bootstrapping has applied is replaced even by nothing.
+        match files::make_directory(&self.attempt()) {
+            Ok(()) => Ended::Well,
+            Err(failure) => Ended::Warning(failure.to_string()),
+        }
     }
 
     async fn roll_back(&mut self) -> Ended {

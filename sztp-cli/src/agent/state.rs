@@ -1,32 +1,36 @@
-//! What the agent has to know after a reboot: `agent.json` in the state directory.
+//! What survives the agent's process: `agent.json` in the state directory, written whole or not at
+//! all.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sztp_cms::UnixTime;
+use sztp_core::device::SavedState;
 
 use crate::arguments::sha256_hex;
 use crate::failure::Failure;
 use crate::files;
 
-/// What survives the process.
+/// The state of the device machine, and what only the agent knows.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     path: PathBuf,
     /// The image that runs, or will after the reboot that is under way.
     pub(super) running: Option<[u8; 32]>,
-    /// The images installed since bootstrapping began.
-    pub(super) installed: Vec<[u8; 32]>,
-    /// The time before which it certainly is not.
-    pub(super) clock_floor: Option<UnixTime>,
+    /// Hooks that have to be told when the attempt is undone.
+    pub(super) called: Vec<PathBuf>,
+    /// The time before which it certainly is not; it never goes back.
+    clock_floor: Option<UnixTime>,
+    pub(super) machine: SavedState,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", default)]
 struct Document {
     running_image: Option<String>,
-    installed_images: Vec<String>,
+    called_hooks: Vec<PathBuf>,
     clock_floor: Option<String>,
+    machine: SavedState,
 }
 
 impl State {
@@ -41,17 +45,22 @@ impl State {
         let hash = |text: String| sha256_hex(&text).map_err(|problem| damaged(&path, &problem));
         Ok(Self {
             running: document.running_image.map(hash).transpose()?,
-            installed: document
-                .installed_images
-                .into_iter()
-                .map(hash)
-                .collect::<Result<_, _>>()?,
+            called: document.called_hooks,
             clock_floor: document
                 .clock_floor
                 .map(|text| UnixTime::parse_rfc3339(&text).map_err(|error| damaged(&path, &error)))
                 .transpose()?,
+            machine: document.machine,
             path,
         })
+    }
+
+    pub(super) fn clock_floor(&self) -> Option<UnixTime> {
+        self.clock_floor
+    }
+
+    pub(super) fn raise_clock_floor(&mut self, floor: Option<UnixTime>) {
+        self.clock_floor = self.clock_floor.max(floor);
     }
 
     pub(super) fn save(&self) -> Result<(), Failure> {
@@ -61,8 +70,9 @@ impl State {
         };
         let document = Document {
             running_image: self.running.as_ref().map(hex),
-            installed_images: self.installed.iter().map(hex).collect(),
+            called_hooks: self.called.clone(),
             clock_floor: self.clock_floor.map(|time| time.to_string()),
+            machine: self.machine.clone(),
         };
         let text = serde_json::to_string_pretty(&document)
             .map_err(|error| Failure::new("output.encoding", error))?;
