@@ -414,6 +414,25 @@ fn unknown_nodes_are_kept_only_on_request() {
     }
 }
 
+/// Each element holds its namespace: a small document must not become a large tree.
+#[test]
+fn namespaces_are_short() {
+    let keep = Options {
+        unknown: UnknownMembers::Keep,
+        ..Options::default()
+    };
+    let document = |octets: usize| {
+        let namespace = format!("urn:{}", "x".repeat(octets - 4));
+        format!(
+            "<top xmlns='urn:a'><new xmlns='{namespace}'>{}</new></top>",
+            "<y/>".repeat(99)
+        )
+    };
+    let read = |octets| decode(document(octets).as_bytes(), Encoding::Xml, TOP, &keep);
+    assert!(read(256).is_ok());
+    assert_eq!(code(read(257)), "yang.malformed");
+}
+
 #[test]
 fn what_is_encoded_decodes_to_itself() {
     let value = json!({"a:top": {

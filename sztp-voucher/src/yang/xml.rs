@@ -23,6 +23,10 @@ pub(super) fn decode(
     check_object(members, top.iter().copied(), None, "", options).map(Value::Object)
 }
 
+/// A namespace is written once and held by each element: a long one would take a multiple of the
+/// document's size.
+const MAX_NAMESPACE_OCTETS: usize = 256;
+
 /// An element with its namespace resolved.
 #[derive(Debug, Default)]
 struct Element {
@@ -128,6 +132,11 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
     }
     let (namespace, local) = reader.resolver().resolve_element(start.name());
     let namespace = match namespace {
+        ResolveResult::Bound(namespace) if namespace.as_ref().len() > MAX_NAMESPACE_OCTETS => {
+            return Err(syntax(format!(
+                "namespace of more than {MAX_NAMESPACE_OCTETS} octets"
+            )));
+        }
         ResolveResult::Bound(namespace) => namespace.as_ref().to_owned(),
         ResolveResult::Unbound => String::new(),
         ResolveResult::Unknown(prefix) => {
@@ -147,7 +156,9 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
 fn text_namespace(reader: &NsReader<&[u8]>, text: &str) -> Option<String> {
     // RFC 7950 §9.10.3: without a prefix it is the default namespace in effect.
     match reader.resolver().resolve_prefix(QName(text).prefix(), true) {
-        ResolveResult::Bound(namespace) => Some(namespace.as_ref().to_owned()),
+        ResolveResult::Bound(namespace) if namespace.as_ref().len() <= MAX_NAMESPACE_OCTETS => {
+            Some(namespace.as_ref().to_owned())
+        }
         _ => None,
     }
 }
