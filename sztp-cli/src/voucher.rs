@@ -1,5 +1,6 @@
 //! `sztp voucher`: ownership vouchers (RFC 8366) made, shown and judged.
 
+mod batch;
 pub(crate) mod checks;
 mod inspect;
 mod issue;

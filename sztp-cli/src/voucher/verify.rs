@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use sztp_cms::{Certificate, RevocationPolicy};
 use sztp_voucher::{Profile, VoucherContext, VoucherReport};
 
+use super::batch::judge_all;
 use super::checks;
 use super::inspect::leaves_json;
 use crate::arguments::{self, At, Lenient, Octets, nonce};
 use crate::failure::Failure;
 use crate::files;
 use crate::message::certificate_json;
-use crate::report::{Report, Status};
+use crate::report::{Report, Status, Text};
 
 /// `sztp voucher verify`.
 #[derive(Debug, Args)]
@@ -76,29 +77,38 @@ impl Verify {
         };
         let mut report = Report::default();
         let mut verdicts = Vec::new();
-        for path in &self.files {
-            verdicts.push(judge(path, &context, &mut report));
+        for judged in judge_all(&self.files, |path| judge(path, &context)) {
+            report.text.append(&judged.text);
+            report.failures.extend(judged.failure);
+            verdicts.push(judged.verdict);
         }
         report.data = json!({ "valid": report.failures.is_empty(), "vouchers": verdicts });
         Ok(report)
     }
 }
 
-/// Judges one voucher, and adds what came of it to the report.
-fn judge(path: &Path, context: &VoucherContext<'_>, report: &mut Report) -> Value {
+/// What came of one file.
+struct Judged {
+    text: Text,
+    verdict: Value,
+    failure: Option<Failure>,
+}
+
+fn judge(path: &Path, context: &VoucherContext<'_>) -> Judged {
     let octets = match files::read(path) {
         Ok(octets) => octets,
-        Err(failure) => return unread(path, failure, report),
+        Err(failure) => return unread(path, failure),
     };
+    let mut text = Text::default();
     let judged = VoucherReport::of(&octets, Profile::Rfc8366bis, context);
     let outcome = judged.verdict();
     let valid = outcome.is_ok();
     let verdict = if valid { "valid" } else { "INVALID" };
     let place = path.display().to_string();
-    report.text.verdict(&place, valid, verdict);
-    checks::print(&judged, &mut report.text);
+    text.verdict(&place, valid, verdict);
+    checks::print(&judged, &mut text);
     for note in judged.notes() {
-        report.text.check(Status::Noted, note, "");
+        text.check(Status::Noted, note, "");
     }
     let chain: Option<Vec<Value>> = outcome.ok().map(|verified| {
         verified
@@ -119,15 +129,19 @@ fn judge(path: &Path, context: &VoucherContext<'_>, report: &mut Report) -> Valu
         "signer-chain": chain,
         "error": failure.as_ref().map(Failure::to_json),
     });
-    report.failures.extend(failure);
-    verdict
+    Judged {
+        text,
+        verdict,
+        failure,
+    }
 }
 
-fn unread(path: &Path, failure: Failure, report: &mut Report) -> Value {
-    report
-        .text
-        .verdict(&path.display().to_string(), false, "unreadable");
-    let verdict = json!({ "file": path, "valid": false, "error": failure.to_json() });
-    report.failures.push(failure);
-    verdict
+fn unread(path: &Path, failure: Failure) -> Judged {
+    let mut text = Text::default();
+    text.verdict(&path.display().to_string(), false, "unreadable");
+    Judged {
+        text,
+        verdict: json!({ "file": path, "valid": false, "error": failure.to_json() }),
+        failure: Some(failure),
+    }
 }
