@@ -26,14 +26,12 @@ fn list(authority: &Certificate, key: &SigningKey, revoked: &[&Certificate]) -> 
     };
     write("ca.crt", &authority.to_pem());
     write("ca.key", &key.to_pkcs8_pem().expect("writes"));
-    let index: String = revoked
-        .iter()
-        .map(|one| {
-            let serial = one.serial_hex().replace(':', "");
-            format!("R\t491231235959Z\t260101000000Z\t{serial}\tunknown\t/CN=x\n")
-        })
-        .collect();
-    write("index", &index);
+    let entry = |one: &&Certificate| {
+        let serial = one.serial_hex().replace(':', "");
+        format!("R\t491231235959Z\t260101000000Z\t{serial}\tunknown\t/CN=x\n")
+    };
+    let index: Vec<String> = revoked.iter().map(entry).collect();
+    write("index", &index.concat());
     write("crlnumber", "01\n");
     write(
         "openssl.cnf",
