@@ -471,8 +471,8 @@ impl Provider {
     fn publish(&self, keys: &[(&str, &str)]) {
         let keys: Vec<Value> = keys
             .iter()
-            .map(|(kind, id)| match *kind {
-                "rsa" => {
+            .map(|(kind, id)| {
+                if *kind == "rsa" {
                     let modulus = openssl(
                         self.directory.path(),
                         &["rsa", "-in", "rsa.key", "-noout", "-modulus"],
@@ -481,8 +481,7 @@ impl Provider {
                     let hex = modulus.trim().trim_start_matches("Modulus=").to_owned();
                     json!({"kty": "RSA", "kid": id, "use": "sig", "alg": "RS256", "e": "AQAB",
                         "n": base64url(&unhex(&hex))})
-                }
-                _ => {
+                } else {
                     let spki = openssl(
                         self.directory.path(),
                         &["pkey", "-in", "ec.key", "-pubout", "-outform", "DER"],

@@ -140,7 +140,7 @@ fn judge_claims(
     }
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970")]
     let now = now.secs() as f64;
-    let time = |name: &str| claims.get(name).map(|value| value.as_f64());
+    let time = |name: &str| claims.get(name).map(Value::as_f64);
     match time("exp") {
         Some(Some(end)) if now < end + LEEWAY_SECS => {}
         _ => return Err(BearerError::Expired),

@@ -204,7 +204,7 @@ const MAX_LABELS: usize = 128;
 
 /// Devices whose times are kept.
 const MAX_UNDER_WAY: usize = 100_000;
-const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
+const FORGOTTEN: Duration = Duration::from_hours(24);
 
 /// Seconds: devices reboot and copy images.
 const STAGES: &[f64] = &[

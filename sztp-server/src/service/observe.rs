@@ -13,7 +13,10 @@ use crate::{ServiceError, StoreError};
 
 /// How many devices are in each state, not counted for every question.
 #[derive(Debug, Default)]
-pub(super) struct States(Mutex<Option<(Instant, Arc<Vec<(String, u64)>>)>>);
+pub(super) struct States(Mutex<Option<(Instant, Counts)>>);
+
+/// States by name.
+type Counts = Arc<Vec<(String, u64)>>;
 
 impl Service {
     /// The id of the newest event.
@@ -32,7 +35,7 @@ impl Service {
     }
 
     /// How many devices are in each state, at most some seconds ago; states without any too.
-    pub(crate) async fn states(&self) -> Result<Arc<Vec<(String, u64)>>, ServiceError> {
+    pub(crate) async fn states(&self) -> Result<Counts, ServiceError> {
         let cached = || {
             self.0
                 .states

@@ -71,7 +71,6 @@ async fn fetch(url: &str, anchors: &[PathBuf]) -> Result<Vec<u8>, String> {
     result
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }

@@ -65,7 +65,7 @@ struct Cache {
 struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    key: PublicKey,
+    public: PublicKey,
 }
 
 impl KeySource {
@@ -154,7 +154,7 @@ impl Cache {
             .iter()
             .filter(|key| key.algorithm == algorithm)
             .filter(|key| id.is_none() || key.id.as_deref() == id)
-            .map(|key| key.key.clone())
+            .map(|key| key.public.clone())
             .collect()
     }
 }
@@ -242,7 +242,7 @@ fn read_key(jwk: &Jwk) -> Option<Key> {
     Some(Key {
         id: jwk.kid.clone(),
         algorithm,
-        key: PublicKey::from_spki_der(&spki).ok()?,
+        public: PublicKey::from_spki_der(&spki).ok()?,
     })
 }
 
