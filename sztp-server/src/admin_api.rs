@@ -119,7 +119,12 @@ fn routes() -> Routes {
 }
 
 impl AdminApi {
-    pub(crate) fn new(service: Service, limits: ServerLimits, access: AccessConfig, stopping: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        service: Service,
+        limits: ServerLimits,
+        access: AccessConfig,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let (v1, table) = routes().finish();
         let api = Api {
             service: service.clone(),

@@ -31,8 +31,8 @@ use crate::model::{
 
 pub use access::AccessStore;
 pub use catalog::{CatalogStore, DeletedProfile, DeletedTemplate, PutProfiles, StoredCatalog};
-pub(crate) use import::merged;
 pub use commits::Commits;
+pub(crate) use import::merged;
 pub use import::{DeviceStore, ImportDevice, ImportOutcome};
 pub use sqlite::SqliteStore;
 pub use trust::{StoredTrust, TrustStore};

@@ -124,7 +124,9 @@ impl From<ServiceError> for ApiError {
             E::Inventory(error) => inventory_status(error),
             E::Access(error) => access_status(error),
             E::Trust(error) => trust_status(error),
-            E::Overloaded { .. } | E::Stopping | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+            E::Overloaded { .. } | E::Stopping | E::Store(StoreError::Closed) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             E::Signing(_) | E::File { .. } | E::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() && !matches!(error, E::Overloaded { .. }) {

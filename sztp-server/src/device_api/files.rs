@@ -14,8 +14,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncSeekExt as _, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{DeviceApi, header_text};
 use super::reply::{Refused, method_not_allowed, not_found, options};
+use super::{DeviceApi, header_text};
 use crate::listener::Handler as _;
 use crate::metrics::{Entered, add_one};
 

@@ -394,7 +394,8 @@ pub(super) fn sign(
     document: Vec<u8>,
     content_type: ObjectIdentifier,
 ) -> Result<Vec<u8>, CmsError> {
-    SignedDataBuilder::new(content_type, document).sign(materials.owner_key.as_ref(), &materials.owner)
+    SignedDataBuilder::new(content_type, document)
+        .sign(materials.owner_key.as_ref(), &materials.owner)
 }
 
 /// The encoding inside, whatever the RPC's is.

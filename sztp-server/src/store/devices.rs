@@ -205,7 +205,11 @@ pub(super) fn record(
     };
     let entry = append(connection, &serial_number, &line)?;
     let begins = status.state == State::InProgress && before != State::InProgress;
-    let bootstrap = if begins { Some(entry.id) } else { row.bootstrap };
+    let bootstrap = if begins {
+        Some(entry.id)
+    } else {
+        row.bootstrap
+    };
     if begins {
         connection
             .prepare_cached("UPDATE device SET bootstrap = ?2 WHERE serial_number = ?1")?

@@ -17,9 +17,8 @@ use tokio::sync::Semaphore;
 
 use super::writer::Writer;
 use super::{
-    Commits,
-    DeletedImage, Occurrence, PutDevice, PutOutcome, Recorded, Store, StoreFuture, StoredDevice,
-    audit, devices, schema,
+    Commits, DeletedImage, Occurrence, PutDevice, PutOutcome, Recorded, Store, StoreFuture,
+    StoredDevice, audit, devices, schema,
 };
 use crate::StoreError;
 use crate::model::{DeviceFilter, DeviceSummary, HistoryEntry, Image, Listed, Page};
@@ -49,9 +48,10 @@ impl SqliteStore {
         connection.set_prepared_statement_cache_capacity(64);
         schema::migrate(&mut connection)?;
         let commits = Arc::<Commits>::default();
-        let (writer, thread) = Writer::start(connection, commits.clone()).map_err(|error| StoreError::Database {
-            reason: error.to_string(),
-        })?;
+        let (writer, thread) =
+            Writer::start(connection, commits.clone()).map_err(|error| StoreError::Database {
+                reason: error.to_string(),
+            })?;
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(Some(writer)),
