@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
-use sztp_server::model::{DeviceFilter, Page};
+use sztp_server::model::{Answer, DeviceFilter, DeviceSpec, OnboardingSpec, Page, UnknownDevice};
 use sztp_server::{Config, Server};
 use tokio::runtime::Runtime;
 
@@ -308,16 +308,30 @@ fn every_dialect_is_understood() {
     }
     // Only Catalysts and the generic device ask where the API root is, over either connection.
     assert_eq!(stage(&report, "host-meta")["done"], 8);
+    // The server knows by then whose reports it acknowledges.
     let remarks = report["remarks"].as_object().expect("remarks");
     assert!(
-        remarks.keys().any(|remark| remark.contains("204")),
+        !remarks.keys().any(|remark| remark.contains("204")),
         "{remarks:?}"
     );
 }
 
 #[test]
-fn a_strict_device_fails_where_a_real_one_does() {
+fn strict_devices_of_every_dialect_are_content() {
     let site = Site::start();
+    let all = "--dialect generic,ios-xe,ios-xr,huawei,arista,opi";
+    let report = site
+        .simulate(&format!("--devices 12 {all} --strict"))
+        .ok()
+        .json();
+    // None is sent where it is already.
+    assert_eq!(stage(&report, "get-bootstrapping-data")["done"], 12);
+    assert_eq!(site.in_state("Provisioned"), 12);
+}
+
+#[test]
+fn a_strict_device_fails_where_a_real_one_does() {
+    let site = Site::start_with(|config| "generic".clone_into(&mut config.answers.dialect));
     let ran = site
         .simulate("--devices 4 --dialect generic,opi --strict")
         .refused("simulate.unexpected");
@@ -339,11 +353,44 @@ fn a_strict_device_fails_where_a_real_one_does() {
 #[test]
 fn a_device_may_try_again() {
     let site = Site::start();
-    // Trusts the server and wants signed data all the same: it is sent where it is already.
-    let catalysts = "--devices 2 --dialect ios-xe";
-    site.simulate(catalysts).refused("simulate.unexpected");
-    site.simulate(&format!("{catalysts} --retries 1 --pause 10ms"))
-        .ok();
+    site.strangers("--devices 1").refused("simulate.unexpected");
+    let service = site.server().service().clone();
+    let unknown = site
+        .runtime
+        .block_on(service.unknown_devices(Page::default()))
+        .expect("a list");
+    let first = unknown.items[0].serial_number.clone();
+    assert_eq!((first.as_str(), unknown.items[0].times), ("SIM-000001", 1));
+    // It asks until it is known.
+    let adopted = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            site.strangers("--devices 1 --retries 200 --pause 100ms")
+                .ok()
+        });
+        let adopt = async {
+            let seen = |page: sztp_server::model::Listed<UnknownDevice>| page.items[0].times;
+            while seen(
+                service
+                    .unknown_devices(Page::default())
+                    .await
+                    .expect("a list"),
+            ) < 3
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            let onboarding = OnboardingSpec::default();
+            let spec = DeviceSpec {
+                answer: Answer::Onboarding(onboarding),
+                ..DeviceSpec::default()
+            };
+            service.adopt_device(&first, spec).await
+        };
+        let adopted = site.runtime.block_on(adopt);
+        asking.join().expect("no panic");
+        adopted
+    });
+    assert_eq!(adopted.expect("adopted").serial_number, first);
+    assert_eq!(site.in_state("Provisioned"), 1);
 }
 
 #[test]
