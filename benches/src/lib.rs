@@ -1,4 +1,7 @@
-//! A vendor, an owner and a device to measure with, and the bare signatures to compare with.
+//! A vendor, an owner and a device to measure with, and the bare signatures to compare with; and
+//! hostile input.
+
+pub mod hostile;
 
 use sztp_cms::{
     Certificate, CertificateBuilder, KeyType, KeyUsage, Signer, SigningKey, TrustAnchors, UnixTime,

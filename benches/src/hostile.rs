@@ -1,0 +1,208 @@
+//! Input made to be expensive, in any size: what it costs must grow as it does.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+
+use sztp_cms::{
+    Certificate, CertificateBuilder, CertificateRevocationList, ContentInfo, KeyType, Limits,
+    PathOptions, SignedData, Signer, SigningKey, TrustAnchors, WallClock, certs_only,
+    validate_path,
+};
+use sztp_voucher::yang::Encoding;
+use sztp_voucher::{Profile, Voucher};
+
+/// One kind of hostile input.
+#[derive(Debug, Clone, Copy)]
+pub struct Hostile {
+    /// What there is much of.
+    pub name: &'static str,
+    /// How much of it is a small input.
+    pub small: usize,
+    /// Makes input with so much of it, and gives what is to be measured.
+    pub make: fn(usize) -> Box<dyn Fn()>,
+}
+
+/// All kinds.
+pub const HOSTILE: [Hostile; 11] = [
+    hostile("pieces-of-an-octet-string", 20_000, pieces),
+    hostile("pieces-30-levels-deep", 20_000, deep_pieces),
+    hostile("values-in-a-sequence", 20_000, flat),
+    hostile("certificates-in-a-message", 50, certificates),
+    hostile("issuers-of-the-same-name", 200, issuers),
+    hostile("alternative-names", 400, alternative_names),
+    hostile("entries-of-a-revocation-list", 5_000, revoked),
+    hostile("json-members", 2_000, json_members),
+    hostile("json-nesting", 2_000, json_nesting),
+    hostile("xml-elements", 2_000, xml_elements),
+    hostile("xml-attributes", 2_000, xml_attributes),
+];
+
+const fn hostile(name: &'static str, small: usize, make: fn(usize) -> Box<dyn Fn()>) -> Hostile {
+    Hostile { name, small, make }
+}
+
+fn pieces(n: usize) -> Box<dyn Fn()> {
+    let message = tlv(0x24, &[&[4, 1, 0].repeat(n)]);
+    parse(message)
+}
+
+fn deep_pieces(n: usize) -> Box<dyn Fn()> {
+    let mut message = [4, 1, 0].repeat(n);
+    for _ in 0..30 {
+        message = [&[0x24, 0x80][..], &message, &[0, 0]].concat();
+    }
+    parse(message)
+}
+
+fn flat(n: usize) -> Box<dyn Fn()> {
+    parse([&[0x30, 0x80][..], &[5, 0].repeat(n), &[0, 0]].concat())
+}
+
+fn parse(message: Vec<u8>) -> Box<dyn Fn()> {
+    Box::new(move || {
+        let read = ContentInfo::parse(black_box(&message), &Limits::default());
+        assert!(read.is_err());
+    })
+}
+
+/// Different certificates, as their serial numbers are random.
+fn several(n: usize, subject: &str) -> Vec<Certificate> {
+    let key = SigningKey::generate(KeyType::Ed25519).expect("a key");
+    let builder = CertificateBuilder::new(subject).ca(None);
+    let make = || builder.self_signed(&key).expect("a certificate");
+    (0..n).map(|_| make()).collect()
+}
+
+fn certificates(n: usize) -> Box<dyn Fn()> {
+    let message = certs_only(&several(n, "CN=one of many"), &[]).expect("encodes");
+    let limits = Limits {
+        max_certificates: n,
+        ..Limits::default()
+    };
+    Box::new(move || {
+        let read = SignedData::parse(black_box(&message), &limits);
+        assert!(read.is_ok());
+    })
+}
+
+/// None of them issued what they could have issued by their names.
+fn issuers(n: usize) -> Box<dyn Fn()> {
+    let key = SigningKey::generate(KeyType::Ed25519).expect("a key");
+    let issuer = CertificateBuilder::new("CN=CA").ca(None);
+    let issuer = issuer.self_signed(&key).expect("a certificate");
+    let end = CertificateBuilder::new("CN=end")
+        .issued_by(key.spki_der(), &issuer, &key)
+        .expect("a certificate");
+    let bag = several(n, "CN=CA");
+    let anchors = TrustAnchors::new(several(1, "CN=CA"));
+    Box::new(move || {
+        let options = PathOptions::default();
+        let path = validate_path(&end, &bag, &anchors, WallClock::Unknown, &options);
+        assert!(path.is_err());
+    })
+}
+
+fn alternative_names(n: usize) -> Box<dyn Fn()> {
+    let key = SigningKey::generate(KeyType::Ed25519).expect("a key");
+    let certificate = CertificateBuilder::new("CN=many names")
+        .dns_names((0..n).map(|one| format!("{one}.example")))
+        .self_signed(&key)
+        .expect("a certificate");
+    let anchors = TrustAnchors::new([certificate.clone()]);
+    Box::new(move || {
+        let read = Certificate::from_der(black_box(certificate.as_der())).expect("reads");
+        let clock = WallClock::Unknown;
+        let path = validate_path(&read, &[], &anchors, clock, &PathOptions::default());
+        assert!(path.is_ok());
+        let named = sztp_cms::certificate_names_host(&read, "boot.example");
+        assert!(!named);
+    })
+}
+
+fn revoked(n: usize) -> Box<dyn Fn()> {
+    let entry = |serial: u32| {
+        let serial = tlv(2, &[&[1], &serial.to_be_bytes()]);
+        tlv(0x30, &[&serial, &tlv(0x17, &[b"260101000000Z"])])
+    };
+    let count = u32::try_from(n).expect("not that many");
+    let entries: Vec<u8> = (0..count).rev().flat_map(entry).collect();
+    let algorithm = [0x30, 5, 6, 3, 0x2B, 0x65, 0x70];
+    let tbs = tlv(
+        0x30,
+        &[
+            &[2, 1, 1],
+            &algorithm,
+            &[0x30, 0],
+            &tlv(0x17, &[b"260101000000Z"]),
+            &tlv(0x30, &[&entries]),
+        ],
+    );
+    let list = tlv(0x30, &[&tbs, &algorithm, &tlv(3, &[&[0; 65]])]);
+    Box::new(move || {
+        let list = CertificateRevocationList::from_der(black_box(&list)).expect("reads");
+        assert_eq!(list.len(), n);
+        assert!(list.entry(&[1, 0, 0, 0, 0]).is_some());
+    })
+}
+
+fn json_members(n: usize) -> Box<dyn Fn()> {
+    let mut members = String::new();
+    for member in 0..n {
+        write!(members, "\"m{member}\":[{member}],").expect("a string takes it");
+    }
+    document(
+        format!("{{\"ietf-voucher:voucher\":{{{members}\"z\":1}}}}"),
+        Encoding::Json,
+    )
+}
+
+fn json_nesting(n: usize) -> Box<dyn Fn()> {
+    let (open, close) = ("[".repeat(n), "]".repeat(n));
+    document(
+        format!("{{\"ietf-voucher:voucher\":{{\"z\":{open}{close}}}}}"),
+        Encoding::Json,
+    )
+}
+
+const NAMESPACE: &str = "urn:ietf:params:xml:ns:yang:ietf-voucher";
+
+fn xml_elements(n: usize) -> Box<dyn Fn()> {
+    let elements = "<z><y>1</y></z>".repeat(n);
+    document(
+        format!("<voucher xmlns='{NAMESPACE}'>{elements}</voucher>"),
+        Encoding::Xml,
+    )
+}
+
+fn xml_attributes(n: usize) -> Box<dyn Fn()> {
+    let mut attributes = String::new();
+    for attribute in 0..n {
+        write!(attributes, " a{attribute}=''").expect("a string takes it");
+    }
+    document(
+        format!("<voucher xmlns='{NAMESPACE}'{attributes}/>"),
+        Encoding::Xml,
+    )
+}
+
+/// No voucher, but it takes reading to know that.
+fn document(text: String, encoding: Encoding) -> Box<dyn Fn()> {
+    Box::new(move || {
+        let read = Voucher::decode(black_box(text.as_bytes()), encoding, Profile::Rfc8366bis);
+        assert!(read.is_err());
+    })
+}
+
+fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let digits = content.len().to_be_bytes();
+    let first = content.len().leading_zeros() as usize / 8;
+    let mut header = vec![tag];
+    if content.len() >= 0x80 {
+        header.push(0x88 - u8::try_from(first).expect("at most eight"));
+        header.extend(&digits[first..]);
+    } else {
+        header.push(digits[7]);
+    }
+    [header, content].concat()
+}
