@@ -12,7 +12,7 @@ use std::hint::black_box;
 use others::{OpenSsl, decode_with_cms_crate, decode_with_openssl};
 use race::Race;
 use sztp_benches::{BareSignature, KEY_TYPES, Scene};
-use sztp_cms::{Limits, SignedData};
+use sztp_cms::{Limits, SignedData, SignedDataRef};
 use sztp_core::artifacts::SourceTrust;
 use sztp_voucher::yang::Encoding;
 use sztp_voucher::{Profile, SignedVoucher};
@@ -53,6 +53,10 @@ fn decode<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> 
     let message = scene.voucher.as_slice();
     race.add("`cms` crate", move || {
         decode_with_cms_crate(black_box(message))
+    });
+    race.add("sztp, in place", move || {
+        SignedDataRef::parse(black_box(message), &Limits::default())
+            .map(|signed| signed.content_type())
     });
     race.add("sztp, certificates and all", move || {
         SignedData::parse(black_box(message), &Limits::default()).expect("parses")
