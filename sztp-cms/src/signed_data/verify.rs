@@ -313,9 +313,7 @@ impl Attempt<'_> {
     ) -> Result<VerifiedSigner, CmsError> {
         let octets = signer.signed_octets(self.content_type, &self.content)?;
         let (algorithm, lenient) = signer.algorithm(self.leniency)?;
-        let mut furthest = CmsError::SignerCertificateMissing {
-            signer: signer.describe(),
-        };
+        let mut furthest = None;
         let mut tried: Vec<&Certificate> = Vec::new();
         let mut keys: Vec<(&[u8], Result<(), CmsError>)> = Vec::new();
         for certificate in self.pool.iter().filter(|one| signer.names(one)) {
@@ -351,11 +349,14 @@ impl Attempt<'_> {
                     }
                     return Ok(VerifiedSigner { chain, algorithm });
                 }
-                Err(error) if furthest.progress() < error.progress() => furthest = error,
-                Err(_) => {}
+                Err(error) => keep_furthest(&mut furthest, error),
             }
         }
-        Err(furthest)
+        Err(
+            furthest.unwrap_or_else(|| CmsError::SignerCertificateMissing {
+                signer: signer.describe(),
+            }),
+        )
     }
 }
 
