@@ -57,7 +57,10 @@ fn hardware(certificate: &Certificate) -> Option<SerialNumber> {
     let text = text.filter(|text| !text.chars().any(char::is_control));
     let text = match text {
         Some(text) => text.trim().to_owned(),
-        None => octets.iter().map(|octet| format!("{octet:02X}")).collect(),
+        None => {
+            let digits: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+            digits.concat()
+        }
     };
     of(&text, "the hardwareModuleName", false)
 }
