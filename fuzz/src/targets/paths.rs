@@ -53,7 +53,7 @@ pub fn crl(octets: &[u8]) {
         let again = CertificateRevocationList::from_der(list.as_der());
         assert_eq!(again.as_ref(), Ok(list));
         let _ = format!("{list:?} {:?} {:?}", list.number(), list.next_update());
-        assert_eq!(list.is_empty(), list.len() == 0);
+        assert_eq!(list.is_empty(), !matches!(list.len(), 1..));
         for serial in octets.windows(3).take(64) {
             let _ = list.entry(serial);
         }
