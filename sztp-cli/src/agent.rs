@@ -54,7 +54,7 @@ impl AgentCommand {
 
 /// What is said of a command line that was not understood, and the end of the program: for `sztp
 /// agent bootstrap`, 2 would mean something else.
-pub(crate) fn misused(error: clap::Error) -> ExitCode {
+pub(crate) fn misused(error: &clap::Error) -> ExitCode {
     let failed = error.use_stderr();
     // There is nobody to complain to.
     let _ = error.print();

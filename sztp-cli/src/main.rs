@@ -71,7 +71,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return agent::misused(error),
+        Err(error) => return agent::misused(&error),
     };
     let outcome = match cli.command {
         Command::Demo(command) => command.run(cli.output),

@@ -158,7 +158,7 @@ async fn answer(
             let head = "HTTP/1.1 200 OK\r\ncontent-type: application/yang-data+json\r\n\
                         transfer-encoding: chunked\r\n\r\n";
             stream.write_all(head.as_bytes()).await?;
-            let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+            let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
             loop {
                 stream.write_all(&chunk).await?;
             }

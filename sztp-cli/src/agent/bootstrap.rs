@@ -21,7 +21,7 @@ use crate::report::{Report, Text};
 #[derive(Debug, Args)]
 pub(crate) struct Bootstrap {
     #[command(flatten)]
-    options: Options,
+    options: Box<Options>,
 }
 
 impl Bootstrap {

@@ -14,7 +14,7 @@ use crate::report::{Report, Text};
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     #[command(flatten)]
-    options: Options,
+    options: Box<Options>,
 }
 
 impl Run {
