@@ -92,7 +92,7 @@ impl SignedData {
     pub(crate) fn read(content: &[u8], limits: &Limits) -> Result<Self, CmsError> {
         let mut signers = Vec::new();
         let message = SignedDataRef::read(content, limits, |signer: SignerInfoRef<'_>| {
-            signers.push(signer.to_owned());
+            signers.push(signer.into_owned());
         })?;
         Ok(Self {
             content_type: message.content_type(),

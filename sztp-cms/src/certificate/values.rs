@@ -116,14 +116,18 @@ mod tests {
                 }
             }
         }
-        messages.push([&[4, 0x82, 1, 0][..], &[0; 256]].concat());
-        messages.push([&[4, 0x82, 0, 0x80][..], &[0; 128]].concat());
-        messages.push([&[4, 0x83, 0, 1, 0][..], &[0; 256]].concat());
-        messages.push([&[4, 0x83, 1, 0, 0][..], &[0; 65536]].concat());
-        messages.push([&[4, 0x84, 0, 1, 0, 0][..], &[0; 65536]].concat());
+        for (header, size) in [
+            (&[4, 0x82, 1, 0][..], 256),
+            (&[4, 0x82, 0, 0x80], 128),
+            (&[4, 0x83, 0, 1, 0], 256),
+            (&[4, 0x83, 1, 0, 0], 65536),
+            (&[4, 0x84, 0, 1, 0, 0], 65536),
+        ] {
+            messages.push([header, &vec![0; size]].concat());
+        }
         for message in messages {
             let ours = whole(&message).map(|value| value.body);
-            let theirs = AnyRef::from_der(&message).ok().map(|any| any.value());
+            let theirs = AnyRef::from_der(&message).ok().map(AnyRef::value);
             let several = message.first().is_some_and(|tag| tag & 0x1F == 0x1F);
             if several {
                 assert_eq!(ours, None);

@@ -85,7 +85,7 @@ impl<'a> SignedDataRef<'a> {
         let mut reader = Reader::new(self.signers);
         // All of them were read before.
         std::iter::from_fn(move || SignerInfoRef::read(&mut reader).ok())
-            .map(SignerInfoRef::to_owned)
+            .map(SignerInfoRef::into_owned)
     }
 
     /// Reads the inside of a ContentInfo that has definite lengths, and tells `seen` of each
@@ -148,7 +148,7 @@ impl<'a> SignedDataRef<'a> {
 
 /// The values of a set that was read before and that are certificates or revocation lists: other
 /// choices (attribute certificates, other formats) are not used by SZTP.
-fn sequences<'a>(set: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+fn sequences(set: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut reader = Reader::new(set);
     std::iter::from_fn(move || reader.any("choice").ok())
         .filter(|choice| choice.tag == ber::SEQUENCE)

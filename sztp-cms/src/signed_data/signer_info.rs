@@ -181,7 +181,7 @@ impl<'a> SignerInfoRef<'a> {
         })
     }
 
-    pub(super) fn to_owned(self) -> SignerInfo {
+    pub(super) fn into_owned(self) -> SignerInfo {
         SignerInfo {
             identifier: match self.identifier {
                 IdentifierRef::IssuerAndSerial { issuer, serial } => Identifier::IssuerAndSerial {
