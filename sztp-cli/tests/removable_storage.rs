@@ -237,7 +237,7 @@ fn symbolic_links_are_no_files() {
 fn an_image_on_the_stick_is_compared_with_its_hash() {
     // LEDGER: 8572-4.1-07
     let bench = bench();
-    bench.write("xr.iso", [7; 100_000]);
+    bench.write("xr.iso", vec![7; 100_000]);
     bench
         .run(
             "conveyed-info onboarding --os-name IOSXR --image xr.iso --download-uri \
@@ -257,9 +257,9 @@ fn an_image_on_the_stick_is_compared_with_its_hash() {
     bench.write("other/xr.iso", [8; 10]);
     write(&bench, &format!("{layout} --image other/xr.iso")).refused("usb.image-mismatch");
     write(&bench, &format!("{layout} --image xr.iso")).ok();
-    assert_eq!(bench.read("stick/images/xr.iso"), [7; 100_000]);
+    assert_eq!(bench.read("stick/images/xr.iso"), vec![7; 100_000]);
     let verdict = verify(&bench, &format!("{layout} -o json")).ok().json();
     assert_eq!(verdict["files"]["images"][0], "images/xr.iso");
-    bench.write("stick/images/xr.iso", [8; 100_000]);
+    bench.write("stick/images/xr.iso", vec![8; 100_000]);
     verify(&bench, layout).refused("usb.image-mismatch");
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -41,12 +42,13 @@ impl Pki {
             write(&format!("{issuer}.index"), "");
             write(&format!("{issuer}.crlnumber"), "1000\n");
             write(&format!("{issuer}.serial"), "8001\n");
-            configuration.push_str(&format!(
+            let _ = write!(
+                configuration,
                 "[{issuer}]\ndatabase = {issuer}.index\ncrlnumber = {issuer}.crlnumber\n\
                  serial = {issuer}.serial\nnew_certs_dir = .\ncertificate = {issuer}.crt\n\
                  private_key = {issuer}.key\ndefault_md = sha256\ndefault_crl_days = 30\n\
                  default_days = 365\npolicy = any\nunique_subject = no\n"
-            ));
+            );
         }
         write("openssl.cnf", &configuration);
         write(

@@ -1,6 +1,7 @@
 //! What a voucher's domain-cert-revocation-checks makes of the revocation lists stapled to the
 //! owner certificate (RFC 8366 §5.3, RFC 8572 §3.2 and §5.4). OpenSSL makes the lists.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 use std::time::SystemTime;
@@ -67,10 +68,11 @@ impl World {
             world.write(&format!("{name}.key"), &key);
             world.write(&format!("{name}.crt"), &entity.certificate.to_pem());
             world.write(&format!("{name}.index"), "");
-            configuration.push_str(&format!(
+            let _ = write!(
+                configuration,
                 "[{name}]\ndatabase = {name}.index\ncertificate = {name}.crt\n\
                  private_key = {name}.key\ndefault_md = sha256\ndefault_crl_days = 30\n"
-            ));
+            );
         }
         world.write("openssl.cnf", &configuration);
         world
@@ -164,7 +166,7 @@ fn now() -> UnixTime {
     UnixTime::from_system_time(SystemTime::now())
 }
 
-fn assert_trusted(outcome: Result<Authenticated, ArtifactError>) {
+fn assert_trusted(outcome: &Result<Authenticated, ArtifactError>) {
     assert!(
         matches!(outcome, Ok(Authenticated::Trusted(_))),
         "{outcome:?}"
@@ -175,8 +177,8 @@ fn assert_unknown(outcome: Result<Authenticated, ArtifactError>) {
     assert_eq!(outcome.err(), Some(ArtifactError::RevocationUnknown));
 }
 
-fn assert_revoked(outcome: Result<Authenticated, ArtifactError>, name: &str) {
-    let Err(error @ ArtifactError::Revoked(PathError::Revoked { .. })) = &outcome else {
+fn assert_revoked(outcome: &Result<Authenticated, ArtifactError>, name: &str) {
+    let Err(error @ ArtifactError::Revoked(PathError::Revoked { .. })) = outcome else {
         panic!("{outcome:?}");
     };
     assert_eq!(error.code(), "owner-certificate.revoked");
@@ -201,12 +203,12 @@ fn a_demanded_check_needs_a_current_list_for_each_certificate_of_the_chain() {
     assert_unknown(world.judge(Some(true), std::slice::from_ref(&of_pin)));
     assert_unknown(world.judge(Some(true), std::slice::from_ref(&of_ca)));
     let both = [of_ca, of_pin];
-    assert_trusted(world.judge(Some(true), &both));
+    assert_trusted(&world.judge(Some(true), &both));
     // Stale.
     let late = WallClock::Trusted(now().plus_secs(31 * DAY));
     assert_unknown(world.judge_at(late, Some(true), &both));
     // Without a clock nobody can tell.
-    assert_trusted(world.judge_at(WallClock::Unknown, Some(true), &both));
+    assert_trusted(&world.judge_at(WallClock::Unknown, Some(true), &both));
 }
 
 // LEDGER: 8572-5.4-11
@@ -217,11 +219,11 @@ fn a_revoked_owner_is_refused_and_so_is_one_under_a_revoked_authority() {
     world.revoke("ca", "owner");
     world.revoke("pin", "ca");
     assert_revoked(
-        world.judge(Some(true), &[of_pin, world.list("ca")]),
+        &world.judge(Some(true), &[of_pin, world.list("ca")]),
         "CN=Owner",
     );
     assert_revoked(
-        world.judge(Some(true), &[world.list("pin"), of_ca]),
+        &world.judge(Some(true), &[world.list("pin"), of_ca]),
         "CN=CA",
     );
 }
@@ -230,11 +232,11 @@ fn a_revoked_owner_is_refused_and_so_is_one_under_a_revoked_authority() {
 #[test]
 fn a_list_is_heard_unless_the_voucher_forbids_it() {
     let world = World::new();
-    assert_trusted(world.judge(None, &[]));
-    assert_trusted(world.judge(None, &[world.list("ca")]));
+    assert_trusted(&world.judge(None, &[]));
+    assert_trusted(&world.judge(None, &[world.list("ca")]));
     world.revoke("ca", "owner");
-    assert_revoked(world.judge(None, &[world.list("ca")]), "CN=Owner");
-    assert_trusted(world.judge(Some(false), &[world.list("ca")]));
+    assert_revoked(&world.judge(None, &[world.list("ca")]), "CN=Owner");
+    assert_trusted(&world.judge(Some(false), &[world.list("ca")]));
 }
 
 #[test]
@@ -244,7 +246,7 @@ fn a_list_by_another_says_nothing() {
     other.revoke("ca", "owner");
     let foreign = [world.list("pin"), other.list("ca")];
     assert_unknown(world.judge(Some(true), &foreign));
-    assert_trusted(world.judge(None, &foreign));
+    assert_trusted(&world.judge(None, &foreign));
 }
 
 #[test]
@@ -256,6 +258,6 @@ fn a_pinned_owner_certificate_is_on_nobodys_list() {
         let data = world.data(checks, pin, &lists);
         world.judge_data(WallClock::Trusted(now()), &data)
     };
-    assert_trusted(judge(None));
+    assert_trusted(&judge(None));
     assert_unknown(judge(Some(true)));
 }

@@ -10,10 +10,7 @@ use std::time::{Duration, Instant};
 /// Calls `judge` for each file, on as many threads as there are cores.
 ///
 /// On a terminal it is shown on stderr how far this has come, if it takes long enough to see.
-pub(super) fn judge_all<T: Send>(
-    paths: &[PathBuf],
-    judge: impl Fn(&Path) -> T + Sync,
-) -> Vec<T> {
+pub(super) fn judge_all<T: Send>(paths: &[PathBuf], judge: impl Fn(&Path) -> T + Sync) -> Vec<T> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let next = AtomicUsize::new(0);
     let work = |after_each: &mut dyn FnMut(usize)| {

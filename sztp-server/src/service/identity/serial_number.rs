@@ -44,10 +44,8 @@ fn of(text: &str, field: &'static str, is_part: bool) -> Option<SerialNumber> {
 
 /// Cisco writes `PID:C9300-24T SN:FCW2126G05V`, and means the second part in vouchers.
 fn part_of(attribute: &str) -> Option<&str> {
-    match attribute.split_once(" SN:") {
-        Some((product, serial_number)) if product.starts_with("PID:") => Some(serial_number.trim()),
-        _ => None,
-    }
+    let (product, serial_number) = attribute.split_once(" SN:")?;
+    product.starts_with("PID:").then(|| serial_number.trim())
 }
 
 /// Text where it is text, and hexadecimal where not.
@@ -55,12 +53,11 @@ fn hardware(certificate: &Certificate) -> Option<SerialNumber> {
     let octets = certificate.hardware_serial_number()?;
     let text = std::str::from_utf8(octets).ok();
     let text = text.filter(|text| !text.chars().any(char::is_control));
-    let text = match text {
-        Some(text) => text.trim().to_owned(),
-        None => {
-            let digits: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
-            digits.concat()
-        }
+    let text = if let Some(text) = text {
+        text.trim().to_owned()
+    } else {
+        let digits: Vec<String> = octets.iter().map(|octet| format!("{octet:02X}")).collect();
+        digits.concat()
     };
     of(&text, "the hardwareModuleName", false)
 }
