@@ -57,9 +57,9 @@ fn x509_version_1_end_entities_of_openssl() {
     openssl("req -new -key owner.key -subj /CN=owner -out owner.csr");
     openssl("x509 -req -in owner.csr -CA pdc.crt -CAkey pdc.key -CAcreateserial -out owner.crt");
     let (owner, pdc) = (read("owner.crt"), read("pdc.crt"));
-    let now = UnixTime::from_system_time(std::time::SystemTime::now());
-    let clock = WallClock::Trusted(now);
-    assert_eq!(check_at(&owner, &[], &[&pdc], clock), Ok(2));
+    // Asked anew after each certificate that openssl makes, as they hold from that second on.
+    let clock = || WallClock::Trusted(UnixTime::from_system_time(std::time::SystemTime::now()));
+    assert_eq!(check_at(&owner, &[], &[&pdc], clock()), Ok(2));
     // A root made the same way is an anchor; version 1 in between is nobody's authority.
     openssl("req -new -key pdc.key -subj /CN=old-root -out root.csr");
     openssl("x509 -req -in root.csr -signkey pdc.key -days 30 -out root.crt");
@@ -70,8 +70,8 @@ fn x509_version_1_end_entities_of_openssl() {
     if owner.version() == 1 {
         assert_eq!((root.version(), middle.version(), end.version()), (1, 1, 1));
     }
-    assert_eq!(check_at(&middle, &[], &[&root], clock), Ok(2));
-    let refused = check_at(&end, &[&middle], &[&root], clock);
+    assert_eq!(check_at(&middle, &[], &[&root], clock()), Ok(2));
+    let refused = check_at(&end, &[&middle], &[&root], clock());
     assert!(
         matches!(refused, Err(PathError::IssuerNotCa { .. })),
         "{refused:?}"
