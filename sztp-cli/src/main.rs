@@ -1,4 +1,8 @@
 #![forbid(unsafe_code)]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments of options are what --help prints: `host[:port]` is no link"
+)]
 //! `sztp`: the operator's, the vendor's and the device's command for Secure Zero Touch
 //! Provisioning (RFC 8572).
 //!
