@@ -1,8 +1,9 @@
-//! Vouchers signed as JSON (draft-ietf-anima-jws-voucher): JWS in its general JSON serialization
-//! (RFC 7515 §7.2.1) around the same document that CMS signs.
+//! Vouchers and voucher-requests signed as JSON (draft-ietf-anima-jws-voucher): JWS in its general
+//! JSON serialization (RFC 7515 §7.2.1) around the same documents that CMS signs.
 //!
-//! The rules for what a voucher says are those of CMS vouchers, and made by the same code; only
-//! the signature is another. Devices of RFC 8572 know nothing of this form: BRSKI's do.
+//! The rules for what they say are those of the CMS forms, and made by the same code; only the
+//! signature is another. Devices of RFC 8572 know nothing of this form: BRSKI's do, and those of
+//! draft-ietf-anima-brski-prm have no other. Requests have the vouchers' media type.
 //!
 //! ```
 //! use sztp_cms::{CertificateBuilder, KeyType, SigningKey, TrustAnchors, UnixTime, WallClock};
@@ -29,20 +30,24 @@
 mod algorithm;
 mod error;
 mod message;
+mod request;
+mod verify;
 
-use sztp_cms::{Certificate, Signer, validate_path};
+use sztp_cms::{Certificate, Signer};
 
 use self::algorithm::Algorithm;
 pub use self::error::JwsError;
-use self::message::{Header, Message, Signature};
+use self::message::{Header, Message};
+pub use self::request::{JwsVoucherRequest, sign_request};
+use self::verify::Judge;
 use crate::issue::checked_for_issue;
-use crate::verify::{Read, Signed};
+use crate::verify::Read;
 use crate::yang::Encoding;
 use crate::{
     Check, Outcome, Profile, VerifiedVoucher, Voucher, VoucherContext, VoucherError, VoucherReport,
 };
 
-/// The media type of a voucher in JWS.
+/// The media type of a voucher, and of a voucher-request, in JWS.
 pub const MEDIA_TYPE: &str = "application/voucher-jws+json";
 /// The extension of its files.
 pub const FILE_EXTENSION: &str = "vjj";
@@ -70,10 +75,7 @@ impl JwsVoucher {
     /// The certificates in the message (x5c), the signer's first; of the first signature, if there
     /// are several.
     pub fn certificates(&self) -> &[Certificate] {
-        self.message
-            .signatures
-            .first()
-            .map_or(&[], |signature| &signature.certificates)
+        self.message.certificates()
     }
 
     /// How strictly it was read.
@@ -124,25 +126,15 @@ impl JwsVoucher {
             profile: self.profile,
             notes: &self.notes,
         };
-        read.verify(context, seen, notes, || self.verify_signatures(context))
-    }
-
-    /// The first signature that holds; else the failure that came furthest.
-    fn verify_signatures(&self, context: &VoucherContext<'_>) -> Result<Signed, VoucherError> {
-        let mut furthest: Option<VoucherError> = None;
-        for signature in &self.message.signatures {
-            let input = self.message.signing_input(signature);
-            match verify_signature(signature, &input, context) {
-                Ok(chain) => return Ok((chain, Vec::new())),
-                Err(error) => {
-                    let known = furthest.as_ref().map(progress);
-                    if known.is_none_or(|known| known < progress(&error)) {
-                        furthest = Some(error);
-                    }
-                }
-            }
-        }
-        Err(furthest.unwrap_or(JwsError::NoSigner.into()))
+        let judge = Judge {
+            anchors: context.anchors,
+            intermediates: context.intermediates,
+            clock: context.clock,
+            path: context.path(),
+        };
+        read.verify(context, seen, notes, || {
+            Ok((judge.verify(&self.message)?, Vec::new()))
+        })
     }
 }
 
@@ -170,75 +162,28 @@ pub fn issue(
     chain: &[Certificate],
 ) -> Result<String, VoucherError> {
     checked_for_issue(voucher)?;
+    let payload = voucher.encode(Encoding::Json);
+    sign(&payload, signer, signer_certificate, chain).map_err(Into::into)
+}
+
+/// A message around any document.
+fn sign(
+    payload: &[u8],
+    signer: &dyn Signer,
+    signer_certificate: &Certificate,
+    chain: &[Certificate],
+) -> Result<String, JwsError> {
     if signer_certificate.spki_der() != signer.spki_der() {
-        return Err(JwsError::KeyMismatch.into());
+        return Err(JwsError::KeyMismatch);
     }
     let algorithm = Algorithm::of_signer(signer.algorithm(), signer.spki_der())
         .ok_or(JwsError::SignerAlgorithm)?;
     let certificates = std::iter::once(signer_certificate).chain(chain);
     let header = Header::new(algorithm, certificates);
-    let payload = voucher.encode(Encoding::Json);
-    message::write(&header, &payload, |input| {
+    message::write(&header, payload, |input| {
         let signature = signer.sign(input).map_err(JwsError::Signing)?;
         algorithm
             .signature_from_der(&signature)
             .ok_or(JwsError::SignerAlgorithm)
     })
-    .map_err(Into::into)
-}
-
-/// The signer's path, if the signature and the path hold.
-fn verify_signature(
-    signature: &Signature,
-    input: &[u8],
-    context: &VoucherContext<'_>,
-) -> Result<Vec<Certificate>, VoucherError> {
-    let options = context.path();
-    let at_hand = context.intermediates.iter().chain(context.anchors);
-    // Without x5c the message does not say who signed: whoever is at hand may have.
-    let candidates: Vec<&Certificate> = match signature.certificates.first() {
-        Some(signer) => vec![signer],
-        None => at_hand.take(options.max_signature_checks).collect(),
-    };
-    let mut outcome = Err(JwsError::SignerCertificateMissing.into());
-    for candidate in candidates {
-        match check(signature, candidate, input) {
-            Ok(()) => {
-                let mut bag = signature.certificates.clone();
-                bag.extend_from_slice(context.intermediates);
-                return validate_path(candidate, &bag, context.anchors, context.clock, &options)
-                    .map(|path| path.certificates().to_vec())
-                    .map_err(VoucherError::UntrustedSigner);
-            }
-            // Of someone who is not named it says nothing that the signature is not his.
-            Err(_) if signature.certificates.is_empty() => {}
-            Err(error) => outcome = Err(error.into()),
-        }
-    }
-    outcome
-}
-
-fn check(signature: &Signature, signer: &Certificate, input: &[u8]) -> Result<(), JwsError> {
-    let algorithm = signature.algorithm;
-    if !algorithm.fits(signer.spki_der()) {
-        return Err(JwsError::AlgorithmKeyMismatch {
-            algorithm: algorithm.name(),
-        });
-    }
-    let key = signer.public_key().map_err(JwsError::SignerKey)?;
-    let octets = algorithm
-        .signature_to_der(&signature.octets)
-        .ok_or(JwsError::BadSignature)?;
-    key.verify(algorithm.signature_algorithm(), input, &octets)
-        .map_err(|_| JwsError::BadSignature)
-}
-
-/// How far verification came: of several failures the furthest says most.
-fn progress(error: &VoucherError) -> u8 {
-    match error {
-        VoucherError::UntrustedSigner(_) => 3,
-        VoucherError::Jws(JwsError::BadSignature) => 2,
-        VoucherError::Jws(JwsError::SignerCertificateMissing) => 0,
-        _ => 1,
-    }
 }

@@ -3,8 +3,8 @@
 //!
 //! [`issue()`] makes what [`SignedVoucher`] reads; [`SignedVoucher::verify`] is the only way to a
 //! [`VerifiedVoucher`], and [`SignedVoucher::examine`] explains the same checks one by one.
-//! [`request`] leads from a voucher-request to a voucher, and `jws` (feature `jws`) has vouchers
-//! signed as JSON.
+//! [`request`] leads from a voucher-request to a voucher, and `jws` (feature `jws`) has vouchers and
+//! voucher-requests signed as JSON.
 //!
 //! What follows from a verified voucher (the owner certificate, the conveyed information) is the
 //! business of `sztp-core` (RFC 8572 §5.4). The YANG instance-data codec that both crates use is

@@ -4,7 +4,8 @@
 //! A request becomes a voucher in four steps, each with a type of its own:
 //! [`SignedVoucherRequest`] is read, [`VerifiedPledgeRequest`] or [`VerifiedRegistrarRequest`] is
 //! what was proven, their `grant` makes the [`Voucher`](crate::Voucher), and
-//! [`issue`](crate::issue()) signs it. How requests travel is left to others.
+//! [`issue`](crate::issue()) signs it. How requests travel is left to others. Requests in JWS are
+//! in `jws` (feature `jws`) and take the same steps.
 //!
 //! ```
 //! use sztp_cms::{CertificateBuilder, KeyType, SigningKey, TrustAnchors, UnixTime, WallClock};
@@ -73,6 +74,8 @@ pub use self::verify::{
     ExtendedKeyUsage, PledgeContext, RegistrarContext, VerifiedPledgeRequest,
     VerifiedRegistrarRequest,
 };
+#[cfg(feature = "jws")]
+pub(crate) use self::verify::{Received, SignedMessage};
 use crate::document::{self, Leaves, REQUEST, VOUCHER};
 use crate::voucher::NONCE_LENGTH;
 use crate::yang::{Encoding, YangError};
@@ -93,7 +96,7 @@ pub struct VoucherRequest {
     pub idevid_issuer: Option<Vec<u8>>,
     /// Ties the voucher to this request; 8 to 32 octets.
     pub nonce: Option<Vec<u8>>,
-    /// The pledge's signed request (CMS), in a registrar's.
+    /// The pledge's signed request, in a registrar's: CMS, or JWS in a JWS.
     pub prior_signed_voucher_request: Option<Vec<u8>>,
     /// The certificate (DER) of the TLS server that the pledge talks to, in a pledge's.
     pub proximity_registrar_cert: Option<Vec<u8>>,

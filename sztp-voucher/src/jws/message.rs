@@ -63,6 +63,12 @@ impl Message {
         })
     }
 
+    /// Those of the first signature.
+    pub(super) fn certificates(&self) -> &[Certificate] {
+        let first = self.signatures.first();
+        first.map_or(&[], |signature| &signature.certificates)
+    }
+
     /// What was signed (RFC 7515 §5.1).
     pub(super) fn signing_input(&self, signature: &Signature) -> Vec<u8> {
         signing_input(&signature.protected_text, &self.payload_text)

@@ -62,6 +62,24 @@ impl SignedVoucherRequest {
     }
 }
 
+impl VoucherRequest {
+    /// Refuses what breaks a rule by itself, so that it is not signed.
+    pub(crate) fn check_for_signing(&self) -> Result<(), VoucherRequestError> {
+        self.check()?;
+        // A registrar repeats what the pledge asked for; the proof is in the pledge's request.
+        if self.assertion == Some(Assertion::Proximity)
+            && self.proximity_registrar_cert.is_none()
+            && self.prior_signed_voucher_request.is_none()
+        {
+            return Err(VoucherRequestError::ProximityCertMissing);
+        }
+        if let Some(der) = &self.proximity_registrar_cert {
+            Certificate::from_der(der).map_err(VoucherRequestError::ProximityCert)?;
+        }
+        Ok(())
+    }
+}
+
 /// Signs a request as a pledge (with its IDevID) or as a registrar: DER CMS around JSON, with the
 /// signer's certificate and `chain` inside.
 ///
@@ -74,18 +92,7 @@ pub fn sign(
     chain: &[Certificate],
     options: &IssueOptions<'_>,
 ) -> Result<Vec<u8>, VoucherRequestError> {
-    request.check()?;
-    let asks_for_proximity = request.assertion == Some(Assertion::Proximity);
-    // A registrar repeats what the pledge asked for; the proof is in the pledge's request.
-    if asks_for_proximity
-        && request.proximity_registrar_cert.is_none()
-        && request.prior_signed_voucher_request.is_none()
-    {
-        return Err(VoucherRequestError::ProximityCertMissing);
-    }
-    if let Some(der) = &request.proximity_registrar_cert {
-        Certificate::from_der(der).map_err(VoucherRequestError::ProximityCert)?;
-    }
+    request.check_for_signing()?;
     let certificates = std::iter::once(signer_certificate).chain(chain).cloned();
     SignedDataBuilder::new(options.content_type, request.encode(Encoding::Json))
         .certificates(certificates)

@@ -5,11 +5,12 @@ use der::Decode as _;
 use der::asn1::ObjectIdentifier;
 use sztp_cms::{
     Certificate, CertificateRevocationList, CmsError, Leniency, PathOptions, RevocationPolicy,
-    TrustAnchors, VerifiedContent, VerifyOptions, WallClock,
+    TrustAnchors, VerifyOptions, WallClock,
 };
 
 use super::{SignedVoucherRequest, VoucherRequest, VoucherRequestError};
 use crate::signed::CONTENT_TYPES;
+use crate::verify::Signed;
 use crate::{Assertion, Profile, VoucherError};
 
 /// What a pledge's request is judged against.
@@ -170,16 +171,95 @@ impl SignedVoucherRequest {
         &self,
         context: &PledgeContext<'_>,
     ) -> Result<VerifiedPledgeRequest, VoucherRequestError> {
-        let verified = self.verify(
+        self.received().verify_as_pledge(context)
+    }
+
+    /// Verifies a request that a registrar signed, and the pledge's request inside.
+    ///
+    /// In the order of RFC 8995 §5.5.2 to §5.5.6: the registrar's signature and path, that it is a
+    /// registrar, that it is known if there is no nonce, then the pledge's request: its own
+    /// rules, the registrar that it names, its serial number and its nonce.
+    pub fn verify_as_registrar(
+        &self,
+        context: &RegistrarContext<'_>,
+    ) -> Result<VerifiedRegistrarRequest, VoucherRequestError> {
+        self.received().verify_as_registrar(context)
+    }
+
+    fn received(&self) -> Received<'_> {
+        Received {
+            request: self.unverified(),
+            profile: self.profile(),
+            notes: self.notes(),
+            message: self,
+        }
+    }
+}
+
+/// A request as read from a signed message of either kind.
+pub(crate) struct Received<'a> {
+    pub(crate) request: &'a VoucherRequest,
+    pub(crate) profile: Profile,
+    pub(crate) notes: &'a [String],
+    pub(crate) message: &'a dyn SignedMessage,
+}
+
+/// What the kinds of signed messages do in their own ways.
+pub(crate) trait SignedMessage {
+    fn certificates(&self) -> Vec<&Certificate>;
+
+    fn is_signer(&self, certificate: &Certificate) -> bool;
+
+    fn verify(&self, options: &VerifyOptions<'_>) -> Result<Signed, VoucherRequestError>;
+
+    /// Reads and verifies the pledge's request that was inside.
+    fn verify_prior(
+        &self,
+        prior: &[u8],
+        context: &PledgeContext<'_>,
+    ) -> Result<VerifiedPledgeRequest, VoucherRequestError>;
+}
+
+impl SignedMessage for SignedVoucherRequest {
+    fn certificates(&self) -> Vec<&Certificate> {
+        self.cms().certificates().iter().collect()
+    }
+
+    fn is_signer(&self, certificate: &Certificate) -> bool {
+        let mut signers = self.cms().signers().iter();
+        signers.any(|signer| signer.names(certificate))
+    }
+
+    fn verify(&self, options: &VerifyOptions<'_>) -> Result<Signed, VoucherRequestError> {
+        let verified = self.cms().verify(options);
+        let verified = verified.map_err(|error: CmsError| VoucherError::from(error))?;
+        Ok((verified.chain().to_vec(), verified.notes().to_vec()))
+    }
+
+    fn verify_prior(
+        &self,
+        prior: &[u8],
+        context: &PledgeContext<'_>,
+    ) -> Result<VerifiedPledgeRequest, VoucherRequestError> {
+        Self::parse(prior, self.profile())?.verify_as_pledge(context)
+    }
+}
+
+impl Received<'_> {
+    pub(crate) fn verify_as_pledge(
+        &self,
+        context: &PledgeContext<'_>,
+    ) -> Result<VerifiedPledgeRequest, VoucherRequestError> {
+        let (chain, found) = self.verify(
             context.anchors,
             context.intermediates,
             context.revocation,
             context,
         )?;
-        let request = self.unverified();
-        let mut notes = self.notes().to_vec();
-        notes.extend_from_slice(verified.notes());
-        let idevid = verified.signer();
+        let request = self.request;
+        let mut notes = self.notes.to_vec();
+        notes.extend(found);
+        let idevid = &chain[0];
         let serial_number = idevid.serial_number_attribute();
         if serial_number.as_ref() != Some(&request.serial_number) {
             return Err(VoucherRequestError::SerialNumberMismatch {
@@ -195,21 +275,16 @@ impl SignedVoucherRequest {
         }
         Ok(VerifiedPledgeRequest {
             request: request.clone(),
-            chain: verified.chain().to_vec(),
+            chain,
             notes,
         })
     }
 
-    /// Verifies a request that a registrar signed, and the pledge's request inside.
-    ///
-    /// In the order of RFC 8995 §5.5.2 to §5.5.6: the registrar's signature and path, that it is a
-    /// registrar, that it is known if there is no nonce, then the pledge's request: its own
-    /// rules, the registrar that it names, its serial number and its nonce.
-    pub fn verify_as_registrar(
+    pub(crate) fn verify_as_registrar(
         &self,
         context: &RegistrarContext<'_>,
     ) -> Result<VerifiedRegistrarRequest, VoucherRequestError> {
-        let request = self.unverified();
+        let request = self.request;
         let own_word;
         let anchors = if let Some(anchors) = context.registrar_anchors {
             anchors
@@ -217,22 +292,23 @@ impl SignedVoucherRequest {
             own_word = self.domain_authorities()?;
             &own_word
         };
-        let verified = self.verify(anchors, &[], context.registrar_revocation, &context.pledge)?;
-        let chain = verified.chain().to_vec();
+        let (chain, found) =
+            self.verify(anchors, &[], context.registrar_revocation, &context.pledge)?;
         if context.registrar_usage_required && !ExtendedKeyUsage::is_registrar(&chain[0]) {
             return Err(VoucherRequestError::NotRegistrar);
         }
         if request.nonce.is_none() && context.registrar_anchors.is_none() {
             return Err(VoucherRequestError::RegistrarUnknown);
         }
-        let mut notes = self.notes().to_vec();
-        notes.extend_from_slice(verified.notes());
+        let mut notes = self.notes.to_vec();
+        notes.extend(found);
         let pledge = match &request.prior_signed_voucher_request {
             None if context.prior_required => return Err(VoucherRequestError::PriorMissing),
             None => None,
             Some(prior) => {
-                let prior = Self::parse(prior, self.profile())
-                    .and_then(|prior| prior.verify_as_pledge(&context.pledge))
+                let prior = self
+                    .message
+                    .verify_prior(prior, &context.pledge)
                     .map_err(|error| VoucherRequestError::Prior(Box::new(error)))?;
                 self.check_prior(&prior, &chain, &mut notes)?;
                 let of_prior = prior.notes.iter();
@@ -255,7 +331,7 @@ impl SignedVoucherRequest {
         chain: &[Certificate],
         notes: &mut Vec<String>,
     ) -> Result<(), VoucherRequestError> {
-        let request = self.unverified();
+        let request = self.request;
         let named = prior
             .request
             .proximity_registrar_cert
@@ -284,11 +360,11 @@ impl SignedVoucherRequest {
         idevid: &Certificate,
         notes: &mut Vec<String>,
     ) -> Result<(), VoucherRequestError> {
-        match &self.unverified().idevid_issuer {
+        match &self.request.idevid_issuer {
             None => Ok(()),
             Some(issuer) if idevid.authority_key_identifier() == Some(issuer) => Ok(()),
             Some(issuer)
-                if self.profile() == Profile::Rfc8366bis
+                if self.profile == Profile::Rfc8366bis
                     && idevid.authority_key_id() == Some(issuer) =>
             {
                 notes.push("idevid-issuer is a bare key identifier".to_owned());
@@ -304,7 +380,7 @@ impl SignedVoucherRequest {
         intermediates: &[Certificate],
         revocation: RevocationPolicy,
         context: &PledgeContext<'_>,
-    ) -> Result<VerifiedContent, VoucherRequestError> {
+    ) -> Result<Signed, VoucherRequestError> {
         let options = VerifyOptions {
             intermediates,
             leniency: context.leniency,
@@ -315,21 +391,20 @@ impl SignedVoucherRequest {
             },
             ..VerifyOptions::new(anchors, context.clock, &CONTENT_TYPES)
         };
-        let verified = self.cms().verify(&options);
-        verified.map_err(|error: CmsError| VoucherError::from(error).into())
+        self.message.verify(&options)
     }
 
     /// The top of each chain in the message: what the registrar says its domain is.
     fn domain_authorities(&self) -> Result<TrustAnchors, VoucherRequestError> {
-        let inside = self.cms().certificates();
-        let is_top = |one: &&Certificate| {
+        let inside = self.message.certificates();
+        let is_top = |one: &Certificate| {
             let issued_here = inside
                 .iter()
-                .any(|other| other != *one && other.subject_der() == one.issuer_der());
-            let is_signer = self.cms().signers().iter().any(|signer| signer.names(one));
-            one.is_self_issued() || (!issued_here && !is_signer)
+                .any(|other| *other != one && other.subject_der() == one.issuer_der());
+            one.is_self_issued() || (!issued_here && !self.message.is_signer(one))
         };
-        let tops: Vec<Certificate> = inside.iter().filter(is_top).cloned().collect();
+        let inside = inside.iter().copied();
+        let tops: Vec<Certificate> = inside.filter(|one| is_top(one)).cloned().collect();
         if tops.is_empty() {
             return Err(VoucherRequestError::DomainCaMissing);
         }
