@@ -135,6 +135,12 @@ impl CertificateRevocationList {
         &self.0.issuing_distribution_point
     }
 
+    /// In which order its issuer made it: two lists of one second are told apart by their numbers,
+    /// which grow (RFC 5280 §5.2.3).
+    pub(crate) fn recency(&self) -> impl Ord + '_ {
+        (self.this_update(), self.number().map(magnitude))
+    }
+
     /// Whether the list is by the issuer of `certificate`, by name.
     pub(crate) fn is_by_issuer_of(&self, certificate: &Certificate) -> bool {
         self.issuer_der() == certificate.issuer_der()

@@ -314,6 +314,55 @@ fn the_newest_list_counts() {
         .expect("who has only the old list cannot know");
 }
 
+/// RFC 5280 §5.2.3: whoever makes two lists in one second gives the second a greater number.
+#[test]
+fn of_two_lists_of_one_second_the_greater_number_counts() {
+    let pki = Pki::new();
+    // The next number has one octet more, and a longer one is not a smaller one.
+    fs::write(pki.path("ca.crlnumber"), "FF\n").unwrap();
+    let free = fs::read(pki.path("ca.index")).unwrap();
+    let second = now().plus_secs(-DAY).to_string();
+    let second = second.replace(['-', ':', 'T'], "");
+    let list = || {
+        let options = format!("-crlexts crl_extensions -crl_lastupdate {second}");
+        let file = pki.list_file("ca", &options);
+        CertificateRevocationList::from_pem_or_der(&file).unwrap()
+    };
+    let before = list();
+    pki.revoke("ca", "device", "certificateHold");
+    let on_hold = list();
+    fs::write(pki.path("ca.index"), free).unwrap();
+    let released = list();
+    assert_eq!(before.this_update(), on_hold.this_update());
+    assert_eq!(before.this_update(), released.this_update());
+    let numbers = [&before, &on_hold, &released].map(|list| list.number().unwrap().to_vec());
+    assert_eq!(numbers, [vec![0, 0xFF], vec![1, 0], vec![1, 1]]);
+    for lists in [
+        [before.clone(), on_hold.clone()],
+        [on_hold.clone(), before.clone()],
+    ] {
+        assert_eq!(code(pki.judge(EndEntity, &lists)), "path.revoked");
+    }
+    for lists in [
+        [on_hold.clone(), released.clone()],
+        [released.clone(), on_hold.clone()],
+        [released.clone(), before],
+    ] {
+        pki.judge(EndEntity, &lists).expect("is free again");
+    }
+    // An issuer that gives two lists one number says nothing about their order: what is on one of
+    // them is revoked.
+    fs::write(pki.path("ca.crlnumber"), "0100\n").unwrap();
+    let same_number = list();
+    assert_eq!(same_number.number(), on_hold.number());
+    for lists in [
+        [on_hold.clone(), same_number.clone()],
+        [same_number, on_hold],
+    ] {
+        assert_eq!(code(pki.judge(EndEntity, &lists)), "path.revoked");
+    }
+}
+
 #[test]
 fn version_1_is_a_list_too() {
     let pki = Pki::new();

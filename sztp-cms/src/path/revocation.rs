@@ -91,7 +91,12 @@ fn status(
     let mut lists: Vec<usize> = (0..crls.len())
         .filter(|index| crls[*index].is_by_issuer_of(certificate))
         .collect();
-    lists.sort_by_key(|index| std::cmp::Reverse(crls[*index].this_update()));
+    // Of lists that are equally new, one that revokes goes before one that does not.
+    let serial = certificate.serial_bytes();
+    lists.sort_by_cached_key(|index| {
+        let list = &crls[*index];
+        std::cmp::Reverse((list.recency(), list.entry(serial).is_some()))
+    });
 
     let points = distribution_points(certificate)?;
     let mut why = CrlError::NotFound;
