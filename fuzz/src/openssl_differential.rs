@@ -63,8 +63,6 @@ fn is_stricter(error: &CmsError) -> bool {
         CmsError::UnsupportedAlgorithm(_) | CmsError::WeakAlgorithm(_) => true,
         // Any content type, and any with no signed attributes that would name it.
         CmsError::WrongContentType { .. } | CmsError::MissingSignedAttributes => true,
-        // Names are compared without regard to case.
-        CmsError::SignerCertificateMissing { .. } => true,
         // A certificate that leads nowhere need not be one.
         CmsError::Certificate(_) => true,
         // No limits.

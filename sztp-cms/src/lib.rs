@@ -27,6 +27,7 @@ mod crl;
 mod enveloped_data;
 mod error;
 mod issue;
+mod issuer_and_serial;
 mod key;
 mod limits;
 pub mod oids;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::algorithm::{Agreement, Algorithm, read_padding};
 use super::decrypt::DecryptionPolicy;
 use crate::ber::{self, Reader};
-use crate::certificate::name;
 use crate::error::malformed;
+use crate::issuer_and_serial::{IssuerAndSerial, colons};
 use crate::{Certificate, CmsError, Decryptor, KeyDigest, Limits, RsaPadding};
 
 /// One recipient of an encrypted message.
@@ -22,10 +22,7 @@ pub struct Recipient {
 
 #[derive(Debug, Clone)]
 enum Identifier {
-    IssuerAndSerial {
-        issuer: Vec<u8>,
-        serial: Vec<u8>,
-    },
+    IssuerAndSerial(IssuerAndSerial),
     SubjectKeyId(Vec<u8>),
     /// A shared key, a password or something else: no certificate.
     None,
@@ -59,9 +56,7 @@ impl Recipient {
     /// Whether this is the holder of a certificate.
     pub fn names(&self, certificate: &Certificate) -> bool {
         match &self.identifier {
-            Identifier::IssuerAndSerial { issuer, serial } => {
-                certificate.serial_bytes() == serial && certificate.issuer_der() == issuer
-            }
+            Identifier::IssuerAndSerial(identifier) => identifier.names(certificate),
             Identifier::SubjectKeyId(key_id) => {
                 certificate.subject_key_id() == Some(key_id.as_slice())
             }
@@ -71,15 +66,9 @@ impl Recipient {
 
     /// The recipient as the message names it, for people.
     pub fn describe(&self) -> String {
-        let hex = |octets: &[u8]| {
-            let pairs: Vec<String> = octets.iter().map(|o| format!("{o:02X}")).collect();
-            pairs.join(":")
-        };
         match &self.identifier {
-            Identifier::IssuerAndSerial { issuer, serial } => {
-                format!("issuer {}, serial {}", name::to_text(issuer), hex(serial))
-            }
-            Identifier::SubjectKeyId(key_id) => format!("subject key id {}", hex(key_id)),
+            Identifier::IssuerAndSerial(identifier) => identifier.to_string(),
+            Identifier::SubjectKeyId(key_id) => format!("subject key id {}", colons(key_id)),
             Identifier::None => "not a certificate's holder".to_owned(),
         }
     }
@@ -316,10 +305,11 @@ fn originator_key(body: &[u8]) -> Result<OriginatorKey, CmsError> {
 fn issuer_and_serial(body: &[u8]) -> Result<Identifier, CmsError> {
     const WHAT: &str = "recipient identifier";
     let mut inner = Reader::new(body);
-    let issuer = inner.expect(ber::SEQUENCE, WHAT)?.raw.to_vec();
-    let serial = inner.expect(ber::INTEGER, WHAT)?.body.to_vec();
+    let issuer = inner.expect(ber::SEQUENCE, WHAT)?.raw;
+    let serial = inner.expect(ber::INTEGER, WHAT)?.body;
     inner.finish(WHAT)?;
-    Ok(Identifier::IssuerAndSerial { issuer, serial })
+    let identifier = IssuerAndSerial::new(issuer, serial);
+    Ok(Identifier::IssuerAndSerial(identifier))
 }
 
 pub(super) const BIT_STRING: u8 = 0x03;

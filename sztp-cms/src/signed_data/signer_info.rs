@@ -8,9 +8,9 @@ use spki::{AlgorithmIdentifierOwned, AlgorithmIdentifierRef};
 
 use super::{Leniency, version};
 use crate::ber::{self, Reader};
-use crate::certificate::name;
 use crate::content_info::oid;
 use crate::error::malformed;
+use crate::issuer_and_serial::{IssuerAndSerial, colons};
 use crate::{
     AlgorithmError, Certificate, CmsError, DigestAlgorithm, SignatureAlgorithm, SignatureError,
     oids,
@@ -29,7 +29,7 @@ pub struct SignerInfo {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Identifier {
-    IssuerAndSerial { issuer: Vec<u8>, serial: Vec<u8> },
+    IssuerAndSerial(IssuerAndSerial),
     SubjectKeyId(Vec<u8>),
 }
 
@@ -37,9 +37,7 @@ impl SignerInfo {
     /// Whether the signer identifier fits a certificate.
     pub fn names(&self, certificate: &Certificate) -> bool {
         match &self.identifier {
-            Identifier::IssuerAndSerial { issuer, serial } => {
-                certificate.serial_bytes() == serial && certificate.issuer_der() == issuer
-            }
+            Identifier::IssuerAndSerial(identifier) => identifier.names(certificate),
             Identifier::SubjectKeyId(key_id) => {
                 certificate.subject_key_id() == Some(key_id.as_slice())
             }
@@ -48,15 +46,9 @@ impl SignerInfo {
 
     /// The signer as the message names it, for people.
     pub fn describe(&self) -> String {
-        let hex = |octets: &[u8]| {
-            let pairs: Vec<String> = octets.iter().map(|o| format!("{o:02X}")).collect();
-            pairs.join(":")
-        };
         match &self.identifier {
-            Identifier::IssuerAndSerial { issuer, serial } => {
-                format!("issuer {}, serial {}", name::to_text(issuer), hex(serial))
-            }
-            Identifier::SubjectKeyId(key_id) => format!("subject key id {}", hex(key_id)),
+            Identifier::IssuerAndSerial(identifier) => identifier.to_string(),
+            Identifier::SubjectKeyId(key_id) => format!("subject key id {}", colons(key_id)),
         }
     }
 
@@ -184,10 +176,9 @@ impl<'a> SignerInfoRef<'a> {
     pub(super) fn into_owned(self) -> SignerInfo {
         SignerInfo {
             identifier: match self.identifier {
-                IdentifierRef::IssuerAndSerial { issuer, serial } => Identifier::IssuerAndSerial {
-                    issuer: issuer.to_vec(),
-                    serial: serial.to_vec(),
-                },
+                IdentifierRef::IssuerAndSerial { issuer, serial } => {
+                    Identifier::IssuerAndSerial(IssuerAndSerial::new(issuer, serial))
+                }
                 IdentifierRef::SubjectKeyId(key_id) => Identifier::SubjectKeyId(key_id.to_vec()),
             },
             digest: owned(self.digest),
