@@ -4,9 +4,12 @@
 //! clock, its sources, a place for what it was given and a voice.
 
 mod bootstrap;
+mod dhcp;
 mod dns;
 mod hook;
+mod hook_guard;
 mod leases;
+mod network;
 mod options;
 mod payload;
 mod platform;

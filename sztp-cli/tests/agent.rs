@@ -60,7 +60,7 @@ fn data_of_another_owner_is_refused() {
     assert!(!site.bench.path("state/applied").exists(), "{ran:?}");
     // The server is not the one that the device was told to expect.
     let ran = site.run_untrusting("--server-ca lab/server/tls-ca.crt");
-    ran.refused("device.unreachable");
+    ran.refused("tls.server-untrusted");
 }
 
 #[test]

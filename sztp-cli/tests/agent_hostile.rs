@@ -364,7 +364,7 @@ fn what_does_not_speak_tls() {
         seen: Arc::default(),
         _runtime: Runtime::new().expect("a runtime"),
     };
-    run(&bench, &rogue, "run").refused("device.unreachable");
+    run(&bench, &rogue, "run").refused("tls.not-spoken");
     assert_eq!(run(&bench, &rogue, "bootstrap").code, 2);
 }
 
@@ -390,6 +390,7 @@ fn a_version_of_tls_that_is_too_old() {
     let rogue = Rogue::speaking(config, data);
     let ran = run(&bench, &rogue, "bootstrap --tls-min 1.3");
     assert!(ran.err.contains("reason: VERSION"), "{ran:?}");
+    assert!(ran.err.contains("error[tls.version]: "), "{ran:?}");
     assert_eq!(rogue.seen(), Vec::<String>::new());
     // It is the version that was wrong with it.
     assert_eq!(run(&bench, &rogue, "bootstrap --tls-min 1.2").code, 0);

@@ -7,6 +7,7 @@ mod pair;
 mod tls;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use http::{Method, header};
 use pair::{at, bootstrapped, not_trusting, onboarding, redirect, trusting, unsigned, world};
@@ -151,25 +152,78 @@ async fn no_data_is_sent_to_a_server_with_a_wrong_certificate() {
             &w.server_root_key,
         )
         .expect("a certificate");
-    for (chain, key, reason) in [
-        (vec![stranger], &stranger_key, "CN=Stranger"),
+    for (chain, key, code, reason) in [
+        (
+            vec![stranger],
+            &stranger_key,
+            "tls.server-untrusted",
+            "CN=Stranger",
+        ),
         (
             w.server_chain("other.example"),
             &w.server_key,
+            "tls.server-name",
             "another host",
         ),
-        (vec![expired], &w.server_key, "has expired"),
+        (
+            vec![expired],
+            &w.server_key,
+            "tls.server-validity",
+            "has expired",
+        ),
     ] {
         let data = w.signed(&info());
         let answer = bootstrap_server(move |_| data.clone());
         let server = Server::tls(&chain, key, answer).await;
         let config = at_port(trusting(HOST), server.address.port());
         let (outcome, platform) = run(&client(|_| {}), config).await;
+        assert_eq!(pair::codes(&outcome), [code]);
         let reasons = reasons(&outcome);
         assert!(reasons.contains("TLS"), "{reasons}");
         assert!(reasons.contains(reason), "{reason}: {reasons}");
         assert!(platform.trace.is_empty());
         assert!(server.seen().is_empty(), "{reason}");
+    }
+}
+
+/// A server that breaks TLS 1.3 off when the handshake is over for the device, and TLS 1.2 before.
+#[tokio::test]
+async fn a_server_that_does_not_accept_the_device() {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+    let w = world();
+    let der = |one: &sztp_cms::Certificate| CertificateDer::from(one.as_der().to_vec());
+    let mut roots = rustls::RootCertStore::empty();
+    // Not who has issued the IDevID.
+    roots.add(der(&w.server_root)).expect("a root");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    for versions in [
+        &[&rustls::version::TLS13][..],
+        &[&rustls::version::TLS12][..],
+    ] {
+        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots.clone()),
+            provider.clone(),
+        );
+        let key = w.server_key.to_pkcs8_der().expect("a key").to_vec();
+        let config = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_client_cert_verifier(verifier.build().expect("a verifier"))
+            .with_single_cert(
+                w.server_chain(HOST).iter().map(der).collect(),
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key)),
+            )
+            .expect("a key that fits");
+        let server = Server::speaking(config, |_| Answer::status(500)).await;
+        let config = at_port(trusting(HOST), server.address.port());
+        let (outcome, _) = run(&client(|_| {}), config).await;
+        assert_eq!(
+            pair::codes(&outcome),
+            ["tls.device-refused"],
+            "{}",
+            reasons(&outcome)
+        );
+        assert!(server.seen().is_empty());
     }
 }
 

@@ -209,7 +209,7 @@ fn the_failures_are_listed_with_their_servers() {
     assert_eq!(failures[0].origin, "dead.example:443");
     assert_eq!(
         failures[0].kind,
-        FailureKind::Unreachable("no such host".to_owned())
+        FailureKind::Unreachable("no such host".to_owned().into())
     );
     assert_eq!(failures[1].origin, "boot.example:443");
     let stage = PreScriptError;

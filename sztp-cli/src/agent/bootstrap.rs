@@ -9,6 +9,7 @@ use sztp_core::client::{Platform, Reboot};
 use sztp_core::conveyed_info::{ConfigurationHandling, OnboardingInformation};
 use sztp_core::device::{Device, DeviceConfig, Ended, Outcome, ScriptStage};
 
+use super::hook_guard::OnlyAgent;
 use super::options::{Options, Prepared};
 use super::payload::{Payload, check_replaceable};
 use super::verdict::Reason;
@@ -122,6 +123,7 @@ impl Verdict {
 
 async fn validate(mut prepared: Prepared) -> Result<Verdict, Failure> {
     files::make_directory(&prepared.state_dir)?;
+    let _alone = OnlyAgent::in_directory(&prepared.state_dir, prepared.behaviour.timeout)?;
     let mut state = State::load(&prepared.state_dir)?;
     // What `sztp agent run` came to know of the time.
     let config = device_config(&prepared, &state);

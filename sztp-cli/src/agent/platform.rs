@@ -128,6 +128,7 @@ impl Agent {
         let program = Program {
             path: hook,
             directory: &self.behaviour.state_dir,
+            state_dir: &self.behaviour.state_dir,
             environment: &environment,
             input: input.to_string().into_bytes(),
             timeout: self.behaviour.timeout,
@@ -225,6 +226,7 @@ impl Platform for Agent {
         let program = Program {
             path: &path,
             directory: &self.attempt(),
+            state_dir: &self.behaviour.state_dir,
             environment: &[
                 ("SZTP_EVENT", "run-script".to_owned()),
                 ("SZTP_SERIAL_NUMBER", self.behaviour.serial_number.clone()),

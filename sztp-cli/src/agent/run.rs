@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use sztp_core::device::{Device, Outcome};
 
+use super::hook_guard::OnlyAgent;
 use super::options::{Options, Prepared};
 use super::{Agent, State, block_on, client, device_config, told_to_end};
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ impl Run {
 
 async fn bootstrap(mut prepared: Prepared) -> Result<Report, Failure> {
     files::make_directory(&prepared.state_dir)?;
+    let _alone = OnlyAgent::in_directory(&prepared.state_dir, prepared.behaviour.timeout)?;
     let mut state = State::load(&prepared.state_dir)?;
     if prepared.running_image_sha256.is_some() {
         state.running = prepared.running_image_sha256;

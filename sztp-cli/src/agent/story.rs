@@ -110,7 +110,7 @@ fn line(event: &Event<'_>) -> Option<String> {
         } => {
             format!("report {progress_type} got status {status}")
         }
-        Activity::Unreachable { reason, .. } => format!("no answer: {reason}"),
+        Activity::Unreachable { why, .. } => format!("no answer: {why}"),
         Activity::Downloading { uri, octets: 0, .. } => format!("downloading {uri}"),
         Activity::Downloading {
             octets,

@@ -2,7 +2,7 @@
 //! typed reason.
 
 use sztp_core::artifacts::ArtifactError;
-use sztp_core::device::{Failure, FailureKind};
+use sztp_core::device::{Failure, FailureKind, Obstacle};
 
 /// Why something was refused for the sake of security.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Reason {
     /// device, and may have it later.
     pub(super) fn of(failure: &Failure) -> Option<Self> {
         match &failure.kind {
-            FailureKind::Unreachable(why) => of_connection(why),
+            FailureKind::Unreachable(why) => of_connection(&why.obstacle),
             FailureKind::Artifacts(error) => Some(match error {
                 ArtifactError::Voucher(_) | ArtifactError::VoucherAbsent => Self::Voucher,
                 ArtifactError::Content(_) => Self::Payload,
@@ -58,18 +58,11 @@ impl Reason {
     }
 }
 
-/// The driver tells of a connection in words. Those of TLS are rustls' and our verifier's.
-fn of_connection(why: &str) -> Option<Reason> {
-    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
-    if says(&["ProtocolVersion", "peer is incompatible", "NoCommonVersion"]) {
-        Some(Reason::Version)
-    } else if says(&[
-        "the server's certificate is refused",
-        "peer certificate",
-        "fatal alert",
-    ]) {
-        Some(Reason::Mtls)
-    } else {
-        None
+/// Where only the network is at fault, it may be better later.
+fn of_connection(obstacle: &Obstacle) -> Option<Reason> {
+    match obstacle {
+        Obstacle::NoAnswer | Obstacle::NotTls => None,
+        Obstacle::TlsVersion => Some(Reason::Version),
+        _ => Some(Reason::Mtls),
     }
 }

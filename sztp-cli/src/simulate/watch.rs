@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sztp_core::client::{Activity, Event};
+use sztp_core::device::Obstacle;
 use sztp_core::rpc::ProgressType;
 
 /// A stage of a bootstrap, as it is measured.
@@ -109,12 +110,13 @@ impl Watch {
                     self.lost.push((self.stage, format!("status {status}")));
                 }
             }
-            Activity::Unreachable { reason, .. } => {
-                self.refused_by_tls |= reason.contains("fatal alert");
+            Activity::Unreachable { why, .. } => {
+                self.refused_by_tls |=
+                    matches!(why.obstacle, Obstacle::Alert | Obstacle::DeviceRefused);
                 if !self.connected && self.stage == Stage::Data {
                     self.stage = Stage::Connect;
                 }
-                self.lost.push((self.stage, reason.to_owned()));
+                self.lost.push((self.stage, why.reason.clone()));
             }
             _ => {}
         }

@@ -72,13 +72,13 @@ impl Connection {
                     .map(|identity| (identity.chain.as_slice(), &identity.key));
                 let verifier = ServerVerifier::new(trust);
                 let config = client_config_speaking(settings.tls_versions, verifier, identity)
-                    .map_err(|error| Fault::Tls(address, explain(&error)))?;
+                    .map_err(|error| Fault::tls(address, &error))?;
                 let name = ServerName::try_from(bare.to_owned())
                     .unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
                 let handshake = TlsConnector::from(std::sync::Arc::new(config)).connect(name, tcp);
                 let tls = within("the TLS handshake", settings.handshake_timeout, handshake)
                     .await?
-                    .map_err(|error| Fault::Tls(address, explain_tls(&error)))?;
+                    .map_err(|error| Fault::tls(address, &error))?;
                 Self::speak(tls, authority).await
             }
         }
@@ -138,7 +138,7 @@ impl Connection {
             self.sender.send_request(request),
         )
         .await?
-        .map_err(|error| Fault::Http(explain(&error)))
+        .map_err(|error| Fault::exchange(&self.authority, &error))
     }
 
     /// Sends a request and reads its answer whole.
@@ -159,7 +159,7 @@ impl Connection {
             Ok(_) => Fault::TooLarge {
                 limit: limit as u64,
             },
-            Err(error) => Fault::Http(explain(&*error)),
+            Err(error) => Fault::exchange(&self.authority, &*error),
         })?;
         Ok(Answer {
             status: head.status,
@@ -199,23 +199,6 @@ pub(super) async fn addresses_of(
         return Err(no_address("the name is known and has none".to_owned()));
     }
     Ok(found)
-}
-
-/// What was wrong in a handshake, in our own words where it is we who refused the certificate.
-fn explain_tls(error: &std::io::Error) -> String {
-    use rustls::{CertificateError, Error};
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    let Some(Error::InvalidCertificate(why)) = inner else {
-        return explain(error);
-    };
-    let why = match why {
-        CertificateError::Other(inner) => inner.0.to_string(),
-        CertificateError::NotValidForName => "it is for another host".to_owned(),
-        CertificateError::Expired => "it has expired".to_owned(),
-        CertificateError::NotValidYet => "it is not valid yet".to_owned(),
-        other => other.to_string(),
-    };
-    format!("the server's certificate is refused: {why}")
 }
 
 pub(super) async fn within<T>(

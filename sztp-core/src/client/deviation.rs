@@ -23,7 +23,7 @@ pub trait Deviation: fmt::Debug + Send + Sync {
         1
     }
 
-    /// Changes what came of a call: an [`Input::Response`] or [`Input::Failed`].
+    /// Changes what came of a call: an [`Input::Response`] or [`Input::Unreachable`].
     fn change_answer(&self, operation: &'static str, answer: &mut Input) {
         let _ = (operation, answer);
     }

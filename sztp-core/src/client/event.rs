@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::device::{Endpoint, Input, Outcome, Output, ScriptStage, Source};
+use crate::device::{Endpoint, Input, Outcome, Output, ScriptStage, Source, Unreachable};
 use crate::dns::Query;
 use crate::rpc::ProgressType;
 
@@ -65,7 +65,7 @@ pub enum Activity<'a> {
     /// The server did not answer.
     Unreachable {
         /// Why.
-        reason: &'a str,
+        why: &'a Unreachable,
         /// The report that was lost, if it was one.
         progress: Option<ProgressType>,
     },
@@ -137,7 +137,7 @@ impl<'a> Activity<'a> {
                 status: *status,
                 progress,
             }),
-            (Input::Failed { reason }, _) => Some(Self::Unreachable { reason, progress }),
+            (Input::Unreachable(why), _) => Some(Self::Unreachable { why, progress }),
             _ => None,
         }
     }

@@ -4,14 +4,21 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::tls_fault::obstacle;
+use crate::device::{Obstacle, Unreachable};
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error("{host} has no address: {reason}")]
     NoAddress { host: String, reason: String },
     #[error("{0}: no connection: {1}")]
     Connect(SocketAddr, String),
-    #[error("{0}: TLS: {1}")]
-    Tls(SocketAddr, String),
+    #[error("{peer}: TLS: {reason}")]
+    Tls {
+        peer: String,
+        obstacle: Obstacle,
+        reason: String,
+    },
     #[error("{what} took longer than {limit:?}")]
     TimedOut { what: &'static str, limit: Duration },
     #[error("{0}")]
@@ -28,6 +35,52 @@ pub(super) enum Fault {
     File(String),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Each(Vec<Fault>),
+}
+
+impl Fault {
+    /// TLS has failed, or what lies below it.
+    pub(super) fn tls(peer: impl ToString, error: &(dyn Error + 'static)) -> Self {
+        let (obstacle, reason) =
+            obstacle(error).unwrap_or_else(|| (Obstacle::NoAnswer, explain(error)));
+        Self::Tls {
+            peer: peer.to_string(),
+            obstacle,
+            reason,
+        }
+    }
+
+    /// An exchange over a connection that was made has failed; with TLS 1.3 a server refuses the
+    /// device's certificate only then.
+    pub(super) fn exchange(peer: &str, error: &(dyn Error + 'static)) -> Self {
+        match obstacle(error) {
+            Some(_) => Self::tls(peer, error),
+            None => Self::Http(explain(error)),
+        }
+    }
+
+    /// The most telling obstacle in it.
+    fn obstacle(&self) -> Obstacle {
+        match self {
+            Self::Tls { obstacle, .. } => obstacle.clone(),
+            Self::Each(faults) => {
+                let all = faults.iter().map(Self::obstacle);
+                // Of equals the first.
+                all.rev()
+                    .max_by_key(Obstacle::rank)
+                    .unwrap_or(Obstacle::NoAnswer)
+            }
+            _ => Obstacle::NoAnswer,
+        }
+    }
+}
+
+impl From<Fault> for Unreachable {
+    fn from(fault: Fault) -> Self {
+        Self {
+            obstacle: fault.obstacle(),
+            reason: fault.to_string(),
+        }
+    }
 }
 
 /// An error with its causes, unless they repeat it.

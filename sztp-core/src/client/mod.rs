@@ -18,6 +18,7 @@ mod server;
 mod settings;
 mod sources;
 mod storage;
+mod tls_fault;
 
 use std::fmt;
 use std::sync::Arc;

@@ -76,9 +76,7 @@ impl<'a> Servers<'a> {
                 retry_after: retry_after(&answer.headers, (self.client.clock)()),
                 body: answer.body.to_vec(),
             },
-            Err(fault) => Input::Failed {
-                reason: fault.to_string(),
-            },
+            Err(fault) => Input::Unreachable(fault.into()),
         };
         if let Some(deviation) = &self.client.deviation {
             deviation.change_answer(post.operation, &mut input);
@@ -236,7 +234,7 @@ impl<'a> Servers<'a> {
                 let root = restconf_root(&answer.body).filter(|root| is_path(root));
                 Ok(root.map_or_else(usual_root, |root| root.trim_end_matches('/').to_owned()))
             }
-            Err(timed_out @ Fault::TimedOut { .. }) => Err(timed_out),
+            Err(fault @ (Fault::TimedOut { .. } | Fault::Tls { .. })) => Err(fault),
             Ok(_) | Err(_) => Ok(usual_root()),
         }
     }

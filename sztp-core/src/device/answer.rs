@@ -27,12 +27,13 @@ impl Device {
                 }
                 (status, content_type, body)
             }
+            Input::Unreachable(why) => return self.note_failure(FailureKind::Unreachable(why)),
             Input::Failed { reason } => {
-                return self.note_failure(FailureKind::Unreachable(reason));
+                return self.note_failure(FailureKind::Unreachable(reason.into()));
             }
             _ => {
                 let reason = "the request was not made".to_owned();
-                return self.note_failure(FailureKind::Unreachable(reason));
+                return self.note_failure(FailureKind::Unreachable(reason.into()));
             }
         };
         let Some(asked) = self.contact.as_ref().map(|contact| contact.encoding) else {

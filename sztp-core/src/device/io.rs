@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sztp_voucher::yang::Encoding;
 
-use super::{Endpoint, Outcome, RunningImage};
+use super::{Endpoint, Outcome, RunningImage, Unreachable};
 use crate::artifacts::BootstrappingData;
 use crate::conveyed_info::ConfigurationHandling;
 use crate::csr::CsrRequest;
@@ -55,7 +55,7 @@ pub enum Output {
     /// [`Input::Ended`].
     DiscardKey,
     /// POST to an operation of a bootstrap server; answered by [`Input::Response`] or
-    /// [`Input::Failed`].
+    /// [`Input::Unreachable`].
     Post {
         /// The server; one connection serves all requests to it.
         server: Endpoint,
@@ -144,6 +144,8 @@ pub enum Input {
     Waited,
     /// A request as DER, in the format that was asked for.
     Csr(Vec<u8>),
+    /// There is no answer of a server.
+    Unreachable(Unreachable),
     /// It could not be done: no connection, refused certificate, no space.
     Failed {
         /// Why, for people.

@@ -22,6 +22,7 @@ mod saved;
 mod servers;
 mod signing_request;
 mod source;
+mod unreachable;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub use self::saved::SavedState;
 use self::saved::Stage;
 use self::servers::{Candidate, Contact, Visit};
 pub use self::source::{Origin, Source};
+pub use self::unreachable::{Obstacle, Unreachable};
 use crate::conveyed_info::{ConfigurationHandling, OnboardingInformation};
 use crate::csr::CsrRequest;
 use crate::dns::Transport;

@@ -146,6 +146,7 @@ impl Device {
 pub(super) fn reason_of(input: Input) -> String {
     match input {
         Input::Failed { reason } | Input::Ended(Ended::Error(reason)) => reason,
+        Input::Unreachable(why) => why.reason,
         _ => "the device answered another question".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Origin;
+use super::{Origin, Unreachable};
 use crate::artifacts::ArtifactError;
 use crate::conveyed_info::OnboardingInformation;
 use crate::csr::CsrError;
@@ -61,7 +61,7 @@ pub struct Failure {
 pub enum FailureKind {
     /// No answer, or not one that may be listened to.
     #[error("{0}")]
-    Unreachable(String),
+    Unreachable(Unreachable),
     /// It refused.
     #[error("status {status}{}", errors.as_ref().map(describe).unwrap_or_default())]
     Refused {
@@ -119,7 +119,7 @@ impl FailureKind {
     /// Stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Unreachable(_) => "device.unreachable",
+            Self::Unreachable(why) => why.obstacle.code(),
             Self::Refused { .. } => "device.refused-by-server",
             Self::Dhcp(inner) => inner.code(),
             Self::Dns(inner) => inner.code(),

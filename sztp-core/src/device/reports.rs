@@ -63,6 +63,7 @@ impl Device {
             Input::Response { status: 204, .. } => return,
             Input::Response { status, .. } => format!("status {status} instead of 204"),
             Input::Failed { reason } => reason.clone(),
+            Input::Unreachable(why) => why.reason.clone(),
             _ => "the report was not made".to_owned(),
         };
         self.give_up(

@@ -162,7 +162,7 @@ impl Device {
             // Multicast needs no domain.
             (Awaiting::Domains, other) => {
                 if !matches!(other, Input::Nothing) {
-                    self.note_failure(FailureKind::Unreachable(reason_of(other)));
+                    self.note_failure(FailureKind::Unreachable(reason_of(other).into()));
                 }
                 self.take_domains(&[]);
             }
@@ -171,7 +171,7 @@ impl Device {
             }
             (Awaiting::Records(_), Input::Services(records)) => self.take_services(records),
             (_, Input::Nothing) => {}
-            (_, other) => self.note_failure(FailureKind::Unreachable(reason_of(other))),
+            (_, other) => self.note_failure(FailureKind::Unreachable(reason_of(other).into())),
         }
     }
 
@@ -253,7 +253,7 @@ impl Device {
         let octets = answer_octets(&DomainName::local(), records);
         if transport == Transport::Multicast && octets > MAX_MULTICAST_OCTETS {
             let reason = "more than a multicast DNS message can hold".to_owned();
-            return self.note_failure(FailureKind::Unreachable(reason));
+            return self.note_failure(FailureKind::Unreachable(reason.into()));
         }
         match bootstrapping_data(records) {
             Ok(data) => self.take_artifacts(clock, &data),

@@ -139,6 +139,15 @@ impl Server {
         Self::start(address, Some(TlsAcceptor::from(Arc::new(config))), handler).await
     }
 
+    /// Over TLS as somebody else has configured it.
+    pub async fn speaking(
+        config: rustls::ServerConfig,
+        handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::start(LOCALHOST, Some(acceptor), handler).await
+    }
+
     /// Over TLS, as the operator's server of this name.
     pub async fn of(host: &str, handler: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         Self::tls(&world().server_chain(host), &world().server_key, handler).await

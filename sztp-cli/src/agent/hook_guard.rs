@@ -1,0 +1,171 @@
+//! That no hook runs twice at once: one agent at a time in a state directory, and a hook that outlives
+//! its agent is stopped before the next agent does anything.
+//!
+//! Locks go with the processes that hold them, so that nothing is left of them after a crash.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::failure::Failure;
+
+/// The right to act in a state directory, while it lives.
+#[derive(Debug)]
+pub(crate) struct OnlyAgent {
+    _lock: File,
+}
+
+impl OnlyAgent {
+    /// Waits a moment for an agent that is just ending; then stops the hook that an agent which was
+    /// killed has left running, which gets `patience` to end by itself where it cannot be stopped.
+    pub(super) fn in_directory(state_dir: &Path, patience: Duration) -> Result<Self, Failure> {
+        let path = state_dir.join("agent.lock");
+        let lock = open(&path).map_err(|error| unusable(&path, &error))?;
+        if !locked_within(&lock, ENDING).map_err(|error| unusable(&path, &error))? {
+            return Err(Failure::new(
+                "agent.already-running",
+                "another agent is at work with this state directory",
+            )
+            .at(&path));
+        }
+        RunningHook::stop_left_over(state_dir, patience)?;
+        Ok(Self { _lock: lock })
+    }
+}
+
+/// The note that a hook is running. The hook inherits its lock, which thus holds as long as the hook
+/// or anything that it has started.
+#[derive(Debug)]
+pub(super) struct RunningHook {
+    path: PathBuf,
+    file: File,
+}
+
+impl RunningHook {
+    /// Before a hook is started.
+    pub(super) fn announce(state_dir: &Path) -> io::Result<Self> {
+        let path = state_dir.join(NOTE);
+        // A file of its own: what an earlier hook has started to stay holds the lock of another.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = open(&path)?;
+        file.lock()?;
+        fcntl_setfd(&file, FdFlags::empty())?;
+        Ok(Self { path, file })
+    }
+
+    /// Once it is started: which process group to stop.
+    pub(super) fn started(&mut self, group: Pid) -> io::Result<()> {
+        writeln!(self.file, "{}", group.as_raw_nonzero())?;
+        self.file.sync_all()
+    }
+
+    fn stop_left_over(state_dir: &Path, patience: Duration) -> Result<(), Failure> {
+        let path = state_dir.join(NOTE);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(|error| unusable(&path, &error))?,
+        };
+        let mut gone = locked_within(&file, Duration::ZERO);
+        if matches!(gone, Ok(false)) {
+            let mut text = String::new();
+            // A note without a number was made by an agent that was killed a moment later.
+            let _ = (&file).take(64).read_to_string(&mut text);
+            let group = text.trim().parse().ok().and_then(Pid::from_raw);
+            let signals = group.map_or(&[][..], |_| &[Signal::TERM, Signal::KILL][..]);
+            for signal in signals {
+                if let Some(group) = group {
+                    let _ = kill_process_group(group, *signal);
+                }
+                gone = locked_within(&file, GRACE);
+                if !matches!(gone, Ok(false)) {
+                    break;
+                }
+            }
+            if matches!(gone, Ok(false)) {
+                gone = locked_within(&file, patience);
+            }
+        }
+        if !gone.map_err(|error| unusable(&path, &error))? {
+            return Err(Failure::new(
+                "agent.hook-running",
+                "a hook of an agent that was killed is still running and cannot be stopped",
+            )
+            .at(&path));
+        }
+        fs::remove_file(&path).map_err(|error| unusable(&path, &error))
+    }
+}
+
+impl Drop for RunningHook {
+    fn drop(&mut self) {
+        // If it stays, the next agent finds a note whose lock is free.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn locked_within(file: &File, limit: Duration) -> io::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if begun.elapsed() >= limit => return Ok(false),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new("file.unwritable", format!("cannot be used: {error}")).at(path)
+}
+
+const NOTE: &str = "hook.running";
+
+/// For an agent that is ending, as when a service is restarted.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// Between SIGTERM and SIGKILL.
+pub(super) const GRACE: Duration = Duration::from_secs(3);
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_agents_never_share_a_state_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = OnlyAgent::in_directory(folder.path(), Duration::ZERO).unwrap();
+        let second = OnlyAgent::in_directory(folder.path(), Duration::ZERO);
+        assert_eq!(second.unwrap_err().code(), "agent.already-running");
+        drop(first);
+        OnlyAgent::in_directory(folder.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn a_hook_that_was_left_running_is_waited_for_and_no_longer_than_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = RunningHook::announce(folder.path()).unwrap();
+        let patience = Duration::from_millis(50);
+        let refused = OnlyAgent::in_directory(folder.path(), patience);
+        assert_eq!(refused.unwrap_err().code(), "agent.hook-running");
+        drop(hook);
+        OnlyAgent::in_directory(folder.path(), patience).unwrap();
+    }
+}
