@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::lab::LabError;
+use crate::masa::SalesListError;
 
 pub use access::AccessError;
 pub use inventory::InventoryError;
@@ -62,8 +63,10 @@ pub enum ServerError {
         key: PathBuf,
     },
     /// A private key in a token (PKCS#11).
-    #[error("owner.key: {reason}")]
+    #[error("{name}.key: {reason}")]
     Token {
+        /// The table of the configuration.
+        name: &'static str,
         /// What is in the way.
         reason: String,
     },
@@ -94,6 +97,15 @@ pub enum ServerError {
     /// The database.
     #[error("database: {0}")]
     Store(#[from] StoreError),
+    /// A MASA's sales list.
+    #[error("{}: {error}", path.display())]
+    SalesList {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: SalesListError,
+    },
     /// An address to listen on.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
@@ -120,6 +132,7 @@ impl ServerError {
             Self::Process { .. } => "server.process",
             Self::Lab(inner) => inner.code(),
             Self::Store(inner) => inner.code(),
+            Self::SalesList { error, .. } => error.code(),
             Self::Listen { .. } => "server.listen",
         }
     }
@@ -168,6 +181,13 @@ pub enum StoreError {
         /// Which part of it.
         what: &'static str,
     },
+    /// Another writer was in the way, or the database gave up on the transaction: nothing was
+    /// written.
+    #[error("the transaction was broken off: {reason}")]
+    BrokenOff {
+        /// In the database's words.
+        reason: String,
+    },
     /// The database was closed, as the server is stopping.
     #[error("closed")]
     Closed,
@@ -180,8 +200,14 @@ impl StoreError {
             Self::Database { .. } => "store.database",
             Self::NewerSchema { .. } => "store.newer-schema",
             Self::Damaged { .. } => "store.damaged",
+            Self::BrokenOff { .. } => "store.broken-off",
             Self::Closed => "store.closed",
         }
+    }
+
+    /// Whether the transaction in which it came up cannot go on, and can be begun anew.
+    pub(crate) fn ends_transaction(&self) -> bool {
+        matches!(self, Self::BrokenOff { .. })
     }
 }
 

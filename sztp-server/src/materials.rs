@@ -1,7 +1,7 @@
 //! Keys, certificates and trust anchors: read from the files of the configuration, or from the lab
 //! PKI where nothing is configured.
 
-mod keys;
+pub(crate) mod keys;
 mod trust;
 
 use std::path::{Path, PathBuf};
@@ -365,7 +365,7 @@ fn read_token(path: &Path) -> Result<[u8; 32], ServerError> {
     Ok(token_hash(token))
 }
 
-fn read_all(paths: &[PathBuf]) -> Result<Vec<Certificate>, ServerError> {
+pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Certificate>, ServerError> {
     let mut all = Vec::new();
     for path in paths {
         all.extend(read_certificates(path)?);
@@ -374,7 +374,7 @@ fn read_all(paths: &[PathBuf]) -> Result<Vec<Certificate>, ServerError> {
 }
 
 /// At least one.
-fn read_certificates(path: &Path) -> Result<Vec<Certificate>, ServerError> {
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Certificate>, ServerError> {
     let error = |error| ServerError::Certificate {
         path: path.to_owned(),
         error,
@@ -394,13 +394,13 @@ fn read(path: &Path) -> Result<Vec<u8>, ServerError> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn tls_error(error: rustls::Error) -> ServerError {
+pub(crate) fn tls_error(error: rustls::Error) -> ServerError {
     ServerError::Tls {
         reason: error.to_string(),
     }
 }
 
 /// Environment variables with what private keys are encrypted with.
-const TLS_PASSPHRASE: &str = "SZTP_TLS_KEY_PASSPHRASE";
+pub(crate) const TLS_PASSPHRASE: &str = "SZTP_TLS_KEY_PASSPHRASE";
 
 const SHORTEST_TOKEN: usize = 16;

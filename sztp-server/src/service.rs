@@ -39,6 +39,8 @@ use crate::store::{Effect, Occurrence, PutDevice, PutMode, PutOutcome, Recorded,
 use crate::{InventoryError, ServiceError, StoreError};
 
 pub(crate) use access::new_secret;
+pub(crate) use identity::StrangerBudget;
+pub(crate) use images::hex;
 pub use answer::Answered;
 pub use identity::{DeviceIdentity, Peer};
 pub use import::Format as ImportFormat;

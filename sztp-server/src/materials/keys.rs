@@ -10,7 +10,7 @@ use crate::ServerError;
 use crate::config::OwnerConfig;
 
 /// The certificates of a file, and the key of the first.
-pub(super) fn read_pair(
+pub(crate) fn read_pair(
     certificate: &Path,
     key: &Path,
     passphrase: Option<&str>,
@@ -27,10 +27,38 @@ pub(super) fn read_owner(
     certificate: &Path,
     key: &Path,
 ) -> Result<(Vec<Certificate>, Arc<dyn Signer>), ServerError> {
-    let passphrase = passphrase(config.key_passphrase_file.as_deref(), OWNER_PASSPHRASE)?;
+    read_signer(&SignerFiles {
+        name: "owner",
+        certificate,
+        key,
+        passphrase_file: config.key_passphrase_file.as_deref(),
+        passphrase_variable: OWNER_PASSPHRASE,
+        pkcs11_module: config.pkcs11_module.as_deref(),
+    })
+}
+
+/// Where a certificate and the key to sign with are, which may be in a token.
+pub(crate) struct SignerFiles<'a> {
+    /// The table of the configuration, for errors.
+    pub(crate) name: &'static str,
+    pub(crate) certificate: &'a Path,
+    pub(crate) key: &'a Path,
+    pub(crate) passphrase_file: Option<&'a Path>,
+    pub(crate) passphrase_variable: &'static str,
+    pub(crate) pkcs11_module: Option<&'a Path>,
+}
+
+/// The certificates of a file, and the first one's key, wherever it is.
+pub(crate) fn read_signer(
+    files: &SignerFiles<'_>,
+) -> Result<(Vec<Certificate>, Arc<dyn Signer>), ServerError> {
+    let SignerFiles {
+        certificate, key, ..
+    } = files;
+    let passphrase = passphrase(files.passphrase_file, files.passphrase_variable)?;
     let chain = read_certificates(certificate)?;
     let signer: Arc<dyn Signer> = match key.to_str().filter(|text| text.starts_with("pkcs11:")) {
-        Some(uri) => in_token(config, uri, passphrase.as_deref())?,
+        Some(uri) => in_token(files, uri, passphrase.as_deref())?,
         None => Arc::new(read_key(key, passphrase.as_deref())?),
     };
     check_pair(certificate, &chain, key, signer.as_ref())?;
@@ -38,7 +66,7 @@ pub(super) fn read_owner(
 }
 
 /// What is in the file, without the end of its line, or in the environment.
-pub(super) fn passphrase(
+pub(crate) fn passphrase(
     file: Option<&Path>,
     variable: &str,
 ) -> Result<Option<String>, ServerError> {
@@ -84,19 +112,19 @@ fn check_pair(
 
 #[cfg(feature = "pkcs11")]
 fn in_token(
-    config: &OwnerConfig,
+    files: &SignerFiles<'_>,
     uri: &str,
     pin: Option<&str>,
 ) -> Result<Arc<dyn Signer>, ServerError> {
-    let failed = |reason: String| ServerError::Token { reason };
+    let name = files.name;
+    let failed = |reason: String| ServerError::Token { name, reason };
     let uri: sztp_cms::Pkcs11Uri = uri
         .parse()
         .map_err(|error: sztp_cms::Pkcs11Error| failed(error.to_string()))?;
-    let module = config
+    let module = files
         .pkcs11_module
-        .as_deref()
         .or_else(|| uri.module_path().map(Path::new))
-        .ok_or_else(|| failed("owner.pkcs11_module is not set".to_owned()))?;
+        .ok_or_else(|| failed(format!("{name}.pkcs11_module is not set")))?;
     let module = sztp_cms::Pkcs11Module::load(module).map_err(|error| failed(error.to_string()))?;
     let signer = module
         .signer(&uri, pin)
@@ -106,12 +134,13 @@ fn in_token(
 
 #[cfg(not(feature = "pkcs11"))]
 fn in_token(
-    _config: &OwnerConfig,
+    files: &SignerFiles<'_>,
     _uri: &str,
     _pin: Option<&str>,
 ) -> Result<Arc<dyn Signer>, ServerError> {
     Err(ServerError::Token {
-        reason: "this sztp-server was built without PKCS#11".to_owned(),
+        name: files.name,
+        reason: "this program was built without PKCS#11".to_owned(),
     })
 }
 

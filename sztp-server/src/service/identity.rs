@@ -249,10 +249,10 @@ impl Service {
 
 /// How much those who have not proved who they are may write into histories.
 #[derive(Debug, Default)]
-pub(super) struct StrangerBudget(Mutex<(i64, u32)>);
+pub(crate) struct StrangerBudget(Mutex<(i64, u32)>);
 
 impl StrangerBudget {
-    pub(super) fn take(&self, time: UnixTime) -> bool {
+    pub(crate) fn take(&self, time: UnixTime) -> bool {
         let minute = time.secs().div_euclid(60);
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spent.0 != minute {

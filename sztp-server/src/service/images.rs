@@ -228,7 +228,7 @@ fn file_error(path: &Path, error: &std::io::Error) -> ServiceError {
     }
 }
 
-pub(super) fn hex(octets: &[u8]) -> String {
+pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |mut text, octet| {
         let _ = write!(text, "{octet:02x}");
         text
