@@ -63,6 +63,8 @@ fn is_stricter(error: &CmsError) -> bool {
         CmsError::UnsupportedAlgorithm(_) | CmsError::WeakAlgorithm(_) => true,
         // Any content type, and any with no signed attributes that would name it.
         CmsError::WrongContentType { .. } | CmsError::MissingSignedAttributes => true,
+        // A name with a SET or SEQUENCE that is marked primitive, which has no text here.
+        CmsError::SignerCertificateMissing { signer } => signer.starts_with("issuer ,"),
         // A certificate that leads nowhere need not be one.
         CmsError::Certificate(_) => true,
         // No limits.

@@ -26,7 +26,7 @@ pub(crate) fn check(der: &[u8]) -> Option<()> {
     while !names.is_finished() {
         let mut pairs = Values::new(names.expect(SET)?.body);
         while !pairs.is_finished() {
-            let mut pair = Values::new(pairs.next()?.body);
+            let mut pair = Values::new(pairs.expect(SEQUENCE)?.body);
             let oid = pair.expect(OBJECT_IDENTIFIER)?.body;
             ObjectIdentifier::from_bytes(oid).ok()?;
             pair.next()?;
@@ -56,6 +56,9 @@ pub(crate) fn parse(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
 fn attributes_of(set: &[u8]) -> Option<Vec<Attribute<'_>>> {
     let mut attributes = Vec::new();
     for pair in children(set)? {
+        if pair.tag() != Tag::Sequence {
+            return None;
+        }
         let mut reader = SliceReader::new(pair.value()).ok()?;
         let oid = ObjectIdentifier::decode(&mut reader).ok()?;
         let value = AnyRef::decode(&mut reader).ok()?;
@@ -292,6 +295,28 @@ mod tests {
         assert!(!matches(&one, &joined));
         assert!(!matches(&one, &typed));
         assert!(!matches(&one, &name(&[])));
+    }
+
+    /// What is checked when a certificate is read is what can be read when names are compared: a
+    /// name that could not would escape name constraints.
+    #[test]
+    fn check_and_parse_take_the_same() {
+        let good = name(&[
+            (COMMON_NAME, Tag::Utf8String, "a"),
+            (SERIAL_NUMBER, Tag::PrintableString, "b"),
+        ]);
+        let (mut taken, mut refused) = (0, 0);
+        for at in 0..good.len() {
+            for octet in 0..=u8::MAX {
+                let mut changed = good.clone();
+                changed[at] = octet;
+                let checked = check(&changed).is_some();
+                assert_eq!(checked, parse(&changed).is_some(), "{changed:02x?}");
+                assert_eq!(checked, canonical(&changed).is_some(), "{changed:02x?}");
+                *(if checked { &mut taken } else { &mut refused }) += 1;
+            }
+        }
+        assert!(taken > 1000 && refused > 1000, "{taken} {refused}");
     }
 
     #[test]
