@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sztp_cms::{CertificateError, CmsError, CrlError, IssueError, KeyError, Rule};
 use sztp_core::artifacts::ArtifactError;
 use sztp_core::conveyed_info::ConveyedInfoError;
+#[cfg(feature = "operator")]
 use sztp_server::lab::LabError;
 use sztp_voucher::VoucherError;
 
@@ -240,6 +241,7 @@ impl From<IssueError> for Failure {
     }
 }
 
+#[cfg(feature = "operator")]
 impl From<LabError> for Failure {
     fn from(error: LabError) -> Self {
         let failure = Self::new(error.code(), &error);

@@ -3,31 +3,57 @@
     rustdoc::broken_intra_doc_links,
     reason = "the comments of options are what --help prints: `host[:port]` is no link"
 )]
+#![cfg_attr(
+    not(feature = "operator"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what several commands share is more than the agent uses of it"
+    )
+)]
 //! `sztp`: the operator's, the vendor's and the device's command for Secure Zero Touch
 //! Provisioning (RFC 8572).
 //!
 //! Commands are noun, then verb; each is a struct that turns into a [`report::Report`]. What is
 //! valid is decided by the libraries, never here.
 
-mod admin;
 mod agent;
 mod arguments;
-mod artifacts;
-mod completions;
-mod conveyed_info;
-mod demo;
-mod dhcp;
-mod dns;
 mod failure;
 mod files;
-mod live;
-mod local_source;
-mod message;
-mod owner_certificate;
-mod pki;
 mod report;
+
+#[cfg(feature = "operator")]
+mod admin;
+#[cfg(feature = "operator")]
+mod artifacts;
+#[cfg(feature = "operator")]
+mod completions;
+#[cfg(feature = "operator")]
+mod conveyed_info;
+#[cfg(feature = "operator")]
+mod demo;
+#[cfg(feature = "operator")]
+mod dhcp;
+#[cfg(feature = "operator")]
+mod dns;
+#[cfg(feature = "operator")]
+mod live;
+#[cfg(feature = "operator")]
+mod local_source;
+#[cfg(feature = "operator")]
+mod message;
+#[cfg(feature = "operator")]
+mod operator;
+#[cfg(feature = "operator")]
+mod owner_certificate;
+#[cfg(feature = "operator")]
+mod pki;
+#[cfg(feature = "operator")]
 mod simulate;
+#[cfg(feature = "operator")]
 mod usb;
+#[cfg(feature = "operator")]
 mod voucher;
 
 use std::process::ExitCode;
@@ -48,28 +74,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Demo(demo::Demo),
-    #[command(subcommand)]
-    Pki(pki::Pki),
-    #[command(subcommand)]
-    Voucher(voucher::VoucherCommand),
-    #[command(subcommand, name = "conveyed-info")]
-    ConveyedInfo(conveyed_info::ConveyedInfoCommand),
-    #[command(subcommand)]
-    OwnerCertificate(owner_certificate::OwnerCertificate),
-    #[command(subcommand)]
-    Artifacts(artifacts::Artifacts),
-    #[command(subcommand)]
-    Usb(usb::Usb),
-    #[command(subcommand)]
-    Dhcp(dhcp::DhcpCommand),
-    #[command(subcommand)]
-    Dns(dns::DnsCommand),
+    #[cfg(feature = "operator")]
+    #[command(flatten)]
+    Operator(operator::OperatorCommand),
     #[command(subcommand)]
     Agent(agent::AgentCommand),
-    Simulate(simulate::Simulate),
-    Completions(completions::Completions),
-    Man(completions::Man),
 }
 
 fn main() -> ExitCode {
@@ -78,19 +87,9 @@ fn main() -> ExitCode {
         Err(error) => return agent::misused(&error),
     };
     let outcome = match cli.command {
-        Command::Demo(command) => command.run(cli.output),
-        Command::Pki(command) => command.run(),
-        Command::Voucher(command) => command.run(),
-        Command::ConveyedInfo(command) => command.run(),
-        Command::OwnerCertificate(command) => command.run(),
-        Command::Artifacts(command) => command.run(),
-        Command::Usb(command) => command.run(),
-        Command::Dhcp(command) => command.run(),
-        Command::Dns(command) => command.run(),
+        #[cfg(feature = "operator")]
+        Command::Operator(command) => command.run(cli.output),
         Command::Agent(command) => command.run(),
-        Command::Simulate(command) => command.run(),
-        Command::Completions(command) => command.run::<Cli>(),
-        Command::Man(command) => command.run::<Cli>(),
     };
     report::finish(outcome, cli.output).into()
 }

@@ -19,6 +19,7 @@ pub(crate) enum Format {
     /// For programs.
     Json,
     /// The same as JSON.
+    #[cfg(feature = "operator")]
     Yaml,
 }
 
@@ -73,6 +74,7 @@ pub(crate) fn print(report: Report, format: Format) -> Exit {
         Format::Json => serde_json::to_string_pretty(&report.data)
             .map(|text| text + "\n")
             .map_err(|error| error.to_string()),
+        #[cfg(feature = "operator")]
         Format::Yaml => serde_norway::to_string(&report.data).map_err(|error| error.to_string()),
     };
     let mut exit = Exit::Done;

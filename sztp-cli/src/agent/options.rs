@@ -9,7 +9,6 @@ use sztp_cms::Certificate;
 use sztp_cms::{CmsError, Leniency, Signer as _, SigningKey, TlsVersions, TrustAnchors};
 use sztp_core::device::{Backoff, Endpoint, EndpointTrust, Source};
 use sztp_core::dns::DomainName;
-use sztp_server::config::ConfigError;
 use sztp_voucher::yang::Encoding;
 
 use super::dns::{self, Dns};
@@ -192,10 +191,7 @@ impl Options {
             return Ok(self);
         };
         let text = files::read_text(path)?;
-        let file: Self = toml::from_str(&text).map_err(|error| {
-            let error = ConfigError::from_toml(&error);
-            Failure::usage(error.code(), &error).at(path)
-        })?;
+        let file: Self = toml::from_str(&text).map_err(|error| not_understood(&error).at(path))?;
         Ok(self.before(file))
     }
 
@@ -466,6 +462,23 @@ impl From<EncodingName> for Encoding {
             EncodingName::Json => Self::Json,
             EncodingName::Xml => Self::Xml,
         }
+    }
+}
+
+/// What is said of a file in which a key does not exist or has no value that fits.
+fn not_understood(error: &toml::de::Error) -> Failure {
+    // The message names the key, and then those that there are.
+    let message = error.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    match quoted.next() {
+        Some(key) if message.starts_with("unknown field") => {
+            let edits = |known: &&str| strsim::levenshtein(key, known);
+            let near = |known: &&str| edits(known) <= known.len().max(key.len()) / 2;
+            let nearest = quoted.min_by_key(edits).filter(near);
+            let meant = nearest.map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
+            Failure::usage("config.unknown-key", format!("unknown key `{key}`{meant}"))
+        }
+        _ => Failure::usage("config.syntax", error.to_string().trim_end()),
     }
 }
 
