@@ -42,6 +42,8 @@ mod live;
 #[cfg(feature = "operator")]
 mod local_source;
 #[cfg(feature = "operator")]
+mod masa;
+#[cfg(feature = "operator")]
 mod message;
 #[cfg(feature = "operator")]
 mod operator;

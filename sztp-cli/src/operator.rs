@@ -6,8 +6,8 @@ use clap::Subcommand;
 use crate::failure::Failure;
 use crate::report::{Format, Report};
 use crate::{
-    Cli, artifacts, completions, conveyed_info, demo, dhcp, dns, owner_certificate, pki, simulate,
-    usb, voucher,
+    Cli, artifacts, completions, conveyed_info, demo, dhcp, dns, masa, owner_certificate, pki,
+    simulate, usb, voucher,
 };
 
 #[derive(Debug, Subcommand)]
@@ -29,6 +29,8 @@ pub(crate) enum OperatorCommand {
     Dhcp(dhcp::DhcpCommand),
     #[command(subcommand)]
     Dns(dns::DnsCommand),
+    #[command(subcommand)]
+    Masa(masa::MasaCommand),
     Simulate(simulate::Simulate),
     Completions(completions::Completions),
     Man(completions::Man),
@@ -46,6 +48,7 @@ impl OperatorCommand {
             Self::Usb(command) => command.run(),
             Self::Dhcp(command) => command.run(),
             Self::Dns(command) => command.run(),
+            Self::Masa(command) => command.run(format),
             Self::Simulate(command) => command.run(),
             Self::Completions(command) => command.run::<Cli>(),
             Self::Man(command) => command.run::<Cli>(),

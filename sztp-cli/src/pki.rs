@@ -20,6 +20,9 @@ pub(crate) enum Pki {
     /// Make one device's IDevID certificate and key
     #[command(after_help = "Example:\n  sztp pki idevid lab --serial-number AX7-00042")]
     Idevid(Idevid),
+    /// Make the registrar's certificate and key, with which the owner requests vouchers
+    #[command(after_help = "Example:\n  sztp pki registrar lab")]
+    Registrar(Registrar),
 }
 
 impl Pki {
@@ -27,6 +30,7 @@ impl Pki {
         match self {
             Self::Init(command) => command.run(),
             Self::Idevid(command) => command.run(),
+            Self::Registrar(command) => command.run(),
         }
     }
 }
@@ -124,6 +128,35 @@ impl Idevid {
         text.row("subject", &idevid.certificate.subject());
         text.row("SHA-256", &idevid.certificate.sha256_fingerprint());
         let data = described(&path, "IDevID", &idevid);
+        Ok(Report::new(text, data))
+    }
+}
+
+/// `sztp pki registrar`.
+#[derive(Debug, Args)]
+pub(crate) struct Registrar {
+    /// The lab PKI's directory
+    directory: PathBuf,
+    /// The kind of key
+    #[arg(long, value_enum, default_value_t)]
+    key_type: KeyKind,
+}
+
+impl Registrar {
+    fn run(self) -> Result<Report, Failure> {
+        let lab = LabPki::load(&self.directory)?;
+        let valid_from = LabOptions::new(now()).valid_from;
+        let registrar = lab.issue_registrar(self.key_type.into(), valid_from)?;
+        let path = lab.write_registrar(&self.directory, &registrar)?;
+        let mut text = Text::default();
+        text.line("Registrar, to request vouchers of a MASA:");
+        for (what, extension) in [("certificate", "crt"), ("key", "key")] {
+            let file = path.with_added_extension(extension);
+            text.row(what, &file.display().to_string());
+        }
+        text.row("subject", &registrar.certificate.subject());
+        text.row("SHA-256", &registrar.certificate.sha256_fingerprint());
+        let data = described(&path, "requests vouchers", &registrar);
         Ok(Report::new(text, data))
     }
 }

@@ -10,6 +10,7 @@
 //! DIR/vendor/idevid-ca     issues IDevID certificates (IEEE 802.1AR)
 //! DIR/owner/pinned-domain-ca   what vouchers pin
 //! DIR/owner/owner          the owner certificate, signs conveyed information (RFC 8572 §3.2)
+//! DIR/owner/registrar      requests vouchers (RFC 8995), if one was made
 //! DIR/server/tls-ca        what redirects carry as trust anchor
 //! DIR/server/tls           the bootstrap server's TLS certificate
 //! DIR/devices/SN/idevid    one device each
@@ -22,6 +23,7 @@ mod files;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use der::asn1::ObjectIdentifier;
 use sztp_cms::{
     Certificate, CertificateBuilder, CertificateError, IssueError, KeyError, KeyType, KeyUsage,
     Signer, SigningKey, UnixTime,
@@ -134,6 +136,34 @@ impl LabPki {
             .key_usage(KeyUsage::DIGITAL_SIGNATURE);
         let key = SigningKey::generate(key_type).map_err(LabError::Key)?;
         self.idevid_ca.issue(&certificate, key)
+    }
+
+    /// Issues the certificate of a registrar, who requests vouchers for the owner's devices
+    /// (RFC 8995 §5.5.4: id-kp-cmcRA), under the pinned-domain CA.
+    pub fn issue_registrar(
+        &self,
+        key_type: KeyType,
+        valid_from: UnixTime,
+    ) -> Result<Identity, LabError> {
+        let certificate = CertificateBuilder::new("CN=Lab Registrar,O=Lab Owner")
+            .validity(
+                valid_from,
+                Some(self.pinned_domain_ca.certificate.not_after()),
+            )
+            .key_usage(KeyUsage::DIGITAL_SIGNATURE)
+            .extension(EXTENDED_KEY_USAGE, false, REGISTRAR_USAGES.to_vec());
+        let key = SigningKey::generate(key_type).map_err(LabError::Key)?;
+        self.pinned_domain_ca.issue(&certificate, key)
+    }
+
+    /// Writes a registrar's certificate, with the pinned-domain CA's after it, and its key below
+    /// the lab's directory, and answers their path without extension.
+    pub fn write_registrar(
+        &self,
+        directory: &Path,
+        registrar: &Identity,
+    ) -> Result<PathBuf, LabError> {
+        files::write_registrar(directory, registrar, &self.pinned_domain_ca.certificate)
     }
 
     /// Writes everything below a directory, which is made if need be. Files that are there
@@ -297,6 +327,14 @@ fn tls_certificate(options: &LabOptions) -> Result<CertificateBuilder, LabError>
             .ip_addresses(addresses),
     )
 }
+
+/// RFC 5280 §4.2.1.12.
+const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
+
+/// id-kp-clientAuth, and id-kp-cmcRA (RFC 6402 §2.10).
+const REGISTRAR_USAGES: &[u8] = &[
+    0x30, 0x14, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 0x1c,
+];
 
 /// RFC 1123 §2.1.
 fn is_host_name(name: &str) -> bool {

@@ -54,6 +54,18 @@ pub(super) fn write_device(
     Ok(device)
 }
 
+pub(super) fn write_registrar(
+    directory: &Path,
+    registrar: &Identity,
+    issuer: &Certificate,
+) -> Result<PathBuf, LabError> {
+    let path = directory.join("owner/registrar");
+    refuse_existing(&path.with_added_extension("crt"))?;
+    refuse_existing(&path.with_added_extension("key"))?;
+    write_identity(&path, registrar, &[issuer])?;
+    Ok(path)
+}
+
 fn write_folders(lab: &LabPki, staging: &Path) -> Result<(), LabError> {
     for folder in FOLDERS {
         make_directory(&staging.join(folder))?;
