@@ -147,16 +147,14 @@ fn mend(node: &Node, leaves: &mut Map<String, Value>, notes: &mut Vec<String>) {
 
 /// A date and time leaf.
 pub(crate) fn time(fields: &mut Fields, name: &str) -> Result<Option<UnixTime>, YangError> {
-    let path = fields.path_of(name);
-    fields
-        .string(name)
-        .map(|text| {
-            UnixTime::parse_rfc3339(&text).map_err(|_| YangError::WrongType {
-                path,
-                expected: "a date and time that exists",
-            })
-        })
-        .transpose()
+    let Some(text) = fields.string(name) else {
+        return Ok(None);
+    };
+    let time = UnixTime::parse_rfc3339(&text).map_err(|_| YangError::WrongType {
+        path: fields.path_of(name),
+        expected: "a date and time that exists",
+    })?;
+    Ok(Some(time))
 }
 
 /// The leaves that the schema does not know, and a note for each.

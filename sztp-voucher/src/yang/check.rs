@@ -8,42 +8,44 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::base64ish::is_binary;
+use super::path::Path;
 use super::{Kind, LeafType, Module, Node, Options, UnknownMembers, YangError};
 use super::{decode_binary, encode_binary};
 
 /// Checks the members of an object against `nodes`; `parent` is the module in effect (RFC 7951 §4),
 /// `None` at the top.
 pub(super) fn check_object<'n>(
-    members: Map<String, Value>,
+    mut members: Map<String, Value>,
     nodes: impl Iterator<Item = &'n Node> + Clone,
     parent: Option<&Module>,
-    path: &str,
+    path: Path<'_>,
     options: &Options,
 ) -> Result<Map<String, Value>, YangError> {
-    let mut checked = Map::new();
-    for (name, value) in members {
-        let here = format!("{path}/{}", printable(&name));
-        let Some(node) = nodes.clone().find(|node| is_named(node, parent, &name)) else {
-            if let Some(node) = misnamed(&name, nodes.clone()) {
-                let expected = member_name(node, parent);
+    for (name, value) in &mut members {
+        let here = Path::Member(&path, name);
+        let Some(node) = nodes.clone().find(|node| is_named(node, parent, name)) else {
+            if let Some(node) = misnamed(name, nodes.clone()) {
                 return Err(YangError::WronglyQualified {
-                    path: here,
-                    expected,
+                    path: here.to_string(),
+                    expected: member_name(node, parent),
                 });
             }
             match options.unknown {
-                UnknownMembers::Refuse => return Err(YangError::Unknown { path: here }),
-                UnknownMembers::Keep => checked.insert(name, value),
-            };
-            continue;
+                UnknownMembers::Refuse => {
+                    return Err(YangError::Unknown {
+                        path: here.to_string(),
+                    });
+                }
+                UnknownMembers::Keep => continue,
+            }
         };
-        let value = check_node(node, value, &here, options)?;
-        checked.insert(name, value);
+        *value = check_node(node, value.take(), here, options)?;
     }
     if parent.is_some() {
-        check_minimum(&checked, nodes, parent, path)?;
+        check_minimum(&members, nodes, parent, path)?;
     }
-    Ok(checked)
+    Ok(members)
 }
 
 /// The member name of `node` under a node of module `parent` (RFC 7951 §4).
@@ -68,7 +70,7 @@ fn is_named(node: &Node, parent: Option<&Module>, name: &str) -> bool {
 pub(super) fn leaf_from_text(
     ty: &LeafType,
     text: &str,
-    path: &str,
+    path: Path<'_>,
     options: &Options,
 ) -> Result<Value, YangError> {
     let value = match ty {
@@ -96,7 +98,7 @@ pub(super) fn leaf_from_text(
 fn check_node(
     node: &Node,
     value: Value,
-    path: &str,
+    path: Path<'_>,
     options: &Options,
 ) -> Result<Value, YangError> {
     match (&node.kind, value) {
@@ -104,14 +106,14 @@ fn check_node(
         (Kind::LeafList { ty, min }, Value::Array(entries)) => {
             if entries.len() < *min {
                 return Err(YangError::TooFew {
-                    path: path.to_owned(),
+                    path: path.to_string(),
                     min: *min,
                 });
             }
             entries
                 .into_iter()
                 .enumerate()
-                .map(|(index, entry)| check_leaf(ty, entry, &nth(path, index), options))
+                .map(|(index, entry)| check_leaf(ty, entry, Path::Entry(&path, index), options))
                 .collect()
         }
         (Kind::Container(children), Value::Object(members)) => {
@@ -128,7 +130,7 @@ fn check_node(
         ) => {
             if entries.len() < *min {
                 return Err(YangError::TooFew {
-                    path: path.to_owned(),
+                    path: path.to_string(),
                     min: *min,
                 });
             }
@@ -151,17 +153,17 @@ fn check_list(
     keys: &[&str],
     children: &'static [Node],
     entries: Vec<Value>,
-    path: &str,
+    path: Path<'_>,
     options: &Options,
 ) -> Result<Value, YangError> {
     let mut seen = HashSet::new();
     let mut checked = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
-        let here = nth(path, index);
+        let here = Path::Entry(&path, index);
         let Value::Object(members) = entry else {
-            return Err(wrong(&here, "an object"));
+            return Err(wrong(here, "an object"));
         };
-        let members = check_object(members, children.iter(), Some(node.module), &here, options)?;
+        let members = check_object(members, children.iter(), Some(node.module), here, options)?;
         let mut key = Vec::with_capacity(keys.len());
         for name in keys {
             match members.get(*name) {
@@ -175,7 +177,7 @@ fn check_list(
         }
         if !keys.is_empty() && !seen.insert(key) {
             return Err(YangError::DuplicateKey {
-                path: path.to_owned(),
+                path: path.to_string(),
             });
         }
         checked.push(Value::Object(members));
@@ -187,7 +189,7 @@ fn check_minimum<'n>(
     members: &Map<String, Value>,
     nodes: impl Iterator<Item = &'n Node>,
     parent: Option<&Module>,
-    path: &str,
+    path: Path<'_>,
 ) -> Result<(), YangError> {
     for node in nodes {
         if let Kind::LeafList { min, .. } | Kind::List { min, .. } = &node.kind {
@@ -206,7 +208,7 @@ fn check_minimum<'n>(
 fn check_leaf(
     ty: &LeafType,
     value: Value,
-    path: &str,
+    path: Path<'_>,
     options: &Options,
 ) -> Result<Value, YangError> {
     match ty {
@@ -228,18 +230,18 @@ fn check_leaf(
 fn check_text(
     ty: &LeafType,
     text: String,
-    path: &str,
+    path: Path<'_>,
     options: &Options,
 ) -> Result<String, YangError> {
     let invalid = |reason: &str| {
         Err(YangError::InvalidValue {
-            path: path.to_owned(),
+            path: path.to_string(),
             reason: reason.to_owned(),
         })
     };
     match ty {
         // Without white space there is one way to write it.
-        LeafType::Binary if decode_binary(&text, false).is_some() => Ok(text),
+        LeafType::Binary if is_binary(&text) => Ok(text),
         LeafType::Binary => match decode_binary(&text, options.base64_line_breaks) {
             Some(bytes) => Ok(encode_binary(&bytes)),
             None => invalid("not base64 in the standard alphabet with padding"),
@@ -334,15 +336,11 @@ fn is_date_and_time(text: &str) -> bool {
     punctuated && in_range && digits != 1 && zone
 }
 
-fn wrong(path: &str, expected: &'static str) -> YangError {
+fn wrong(path: Path<'_>, expected: &'static str) -> YangError {
     YangError::WrongType {
-        path: path.to_owned(),
+        path: path.to_string(),
         expected,
     }
-}
-
-fn nth(path: &str, index: usize) -> String {
-    format!("{path}[{}]", index + 1)
 }
 
 /// A name from outside as it may stand in an error: short and without control characters.

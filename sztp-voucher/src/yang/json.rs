@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::check::{check_object, printable};
+use super::check::check_object;
+use super::path::Path;
 use super::{Encoding, MAX_NODES, Node, Options, UnknownMembers, YangError};
 
 pub(super) fn decode(
@@ -23,7 +24,7 @@ pub(super) fn decode(
             expected: "an object",
         });
     };
-    check_object(members, top.iter().copied(), None, "", options).map(Value::Object)
+    check_object(members, top.iter().copied(), None, Path::At(""), options).map(Value::Object)
 }
 
 pub(super) fn encode(value: &Value, top: &[&'static Node]) -> Result<Vec<u8>, YangError> {
@@ -47,18 +48,23 @@ pub(super) fn canonical(
         unknown: UnknownMembers::Keep,
         ..Options::default()
     };
-    check_object(members.clone(), top.iter().copied(), None, "", &options)
+    check_object(
+        members.clone(),
+        top.iter().copied(),
+        None,
+        Path::At(""),
+        &options,
+    )
 }
 
 /// Parses JSON text, refusing duplicate members and more than `max_depth` levels.
 fn parse(text: &str, max_depth: usize) -> Result<Value, YangError> {
     let mut refusal = None;
-    let mut path = String::new();
     let mut nodes = 0;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let seed = Strict {
         refusal: &mut refusal,
-        path: &mut path,
+        path: Path::At(""),
         nodes: &mut nodes,
         left: max_depth,
         limit: max_depth,
@@ -78,14 +84,14 @@ fn parse(text: &str, max_depth: usize) -> Result<Value, YangError> {
 /// Builds a [`Value`]; what is wrong beyond syntax is left in `refusal`.
 struct Strict<'a> {
     refusal: &'a mut Option<YangError>,
-    path: &'a mut String,
+    path: Path<'a>,
     nodes: &'a mut usize,
     left: usize,
     limit: usize,
 }
 
 impl Strict<'_> {
-    fn inner(&mut self) -> Option<Strict<'_>> {
+    fn inner<'i>(&'i mut self, path: Path<'i>) -> Option<Strict<'i>> {
         *self.nodes += 1;
         if *self.nodes > MAX_NODES {
             *self.refusal = Some(YangError::TooManyNodes { limit: MAX_NODES });
@@ -97,7 +103,7 @@ impl Strict<'_> {
         };
         Some(Strict {
             refusal: self.refusal,
-            path: self.path,
+            path,
             nodes: self.nodes,
             left,
             limit: self.limit,
@@ -151,7 +157,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut entries: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
         loop {
-            let Some(inner) = self.inner() else {
+            let path = self.path;
+            let Some(inner) = self.inner(path) else {
                 return Err(A::Error::custom("limit exceeded"));
             };
             match entries.next_element_seed(inner)? {
@@ -164,20 +171,18 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
         while let Some(name) = entries.next_key::<String>()? {
-            let outer = self.path.len();
-            self.path.push('/');
-            self.path.push_str(&printable(&name));
+            let outer = self.path;
+            let here = Path::Member(&outer, &name);
             if members.contains_key(&name) {
                 *self.refusal = Some(YangError::Duplicate {
-                    path: self.path.clone(),
+                    path: here.to_string(),
                 });
                 return Err(A::Error::custom("duplicate member"));
             }
-            let Some(inner) = self.inner() else {
+            let Some(inner) = self.inner(here) else {
                 return Err(A::Error::custom("limit exceeded"));
             };
             let value = entries.next_value_seed(inner)?;
-            self.path.truncate(outer);
             members.insert(name, value);
         }
         Ok(Value::Object(members))

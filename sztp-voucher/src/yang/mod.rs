@@ -10,6 +10,7 @@ mod base64ish;
 mod check;
 mod error;
 mod json;
+mod path;
 mod schema;
 mod xml;
 mod xml_write;

@@ -8,6 +8,7 @@ use quick_xml::name::{QName, ResolveResult};
 use serde_json::{Map, Value};
 
 use super::check::{check_object, leaf_from_text, member_name, printable};
+use super::path::Path;
 use super::{
     Encoding, Kind, LeafType, MAX_NODES, Module, Node, Options, UnknownMembers, YangError,
 };
@@ -20,7 +21,7 @@ pub(super) fn decode(
     let root = parse(text.strip_prefix('\u{FEFF}').unwrap_or(text), options)?;
     let members = convert(vec![root], top, None, "", options)?;
     // Types were judged on the way; this judges what is between the nodes: keys, min-elements.
-    check_object(members, top.iter().copied(), None, "", options).map(Value::Object)
+    check_object(members, top.iter().copied(), None, Path::At(""), options).map(Value::Object)
 }
 
 /// A namespace is written once and held by each element: a long one would take a multiple of the
@@ -298,7 +299,7 @@ fn convert_leaf(
         modules,
     } = ty
     else {
-        return leaf_from_text(ty, &element.text, path, options);
+        return leaf_from_text(ty, &element.text, Path::At(path), options);
     };
     // LEDGER: 7950-xml-01. The prefix is whatever the document bound to the namespace.
     let text = element.text.trim();
@@ -307,7 +308,10 @@ fn convert_leaf(
         .chain(modules.iter())
         .find(|module| Some(module.namespace) == element.text_namespace.as_deref());
     match module {
-        Some(module) => leaf_from_text(ty, &format!("{}:{name}", module.name), path, options),
+        Some(module) => {
+            let identity = format!("{}:{name}", module.name);
+            leaf_from_text(ty, &identity, Path::At(path), options)
+        }
         None => Err(YangError::InvalidValue {
             path: path.to_owned(),
             reason: "the identity's namespace is not known".to_owned(),
