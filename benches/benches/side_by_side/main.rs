@@ -12,7 +12,7 @@ use std::hint::black_box;
 use others::{OpenSsl, decode_with_cms_crate, decode_with_openssl};
 use race::Race;
 use sztp_benches::{BareSignature, KEY_TYPES, Scene};
-use sztp_cms::{Limits, SignedData, SignedDataRef};
+use sztp_cms::{Certificate, Limits, PublicKey, SignedData, SignedDataRef, VerifyOptions, oids};
 use sztp_core::artifacts::SourceTrust;
 use sztp_voucher::yang::Encoding;
 use sztp_voucher::{Profile, SignedVoucher};
@@ -40,9 +40,10 @@ fn main() {
 /// Fills a race with its contestants.
 type Fill = for<'a> fn(Race<'a>, &'a Scene, &'a OpenSsl) -> Race<'a>;
 
-const RACES: [(&str, Fill); 5] = [
+const RACES: [(&str, Fill); 6] = [
     ("decode", decode),
     ("verify", verify),
+    ("steps", steps),
     ("sign", sign),
     ("artifacts", validate),
     ("conveyed information", convey),
@@ -84,6 +85,39 @@ fn verify<'a>(mut race: Race<'a>, scene: &'a Scene, openssl: &'a OpenSsl) -> Rac
             openssl.verify(black_box(&scene.voucher))
         });
     }
+    race
+}
+
+/// What a voucher's verification is made of, each step for itself.
+fn steps<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> {
+    let signatures = scene.voucher_signatures();
+    race.add("bare signatures", move || {
+        signatures.iter().for_each(BareSignature::verify);
+    });
+    let (_, masa) = scene.masa();
+    race.add("the signer's key from its octets", move || {
+        PublicKey::from_spki_der(black_box(masa.spki_der())).expect("a key")
+    });
+    race.add("one certificate", move || {
+        Certificate::from_der(black_box(masa.as_der())).expect("a certificate")
+    });
+    let message = scene.voucher.as_slice();
+    race.add("SignedData", move || {
+        SignedData::parse(black_box(message), &Limits::default()).expect("parses")
+    });
+    race.add("SignedData and voucher", move || {
+        SignedVoucher::parse(black_box(message), Profile::Rfc8366).expect("parses")
+    });
+    let context = scene.context();
+    let cms = SignedData::parse(message, &Limits::default()).expect("parses");
+    let options = VerifyOptions::new(&scene.anchors, context.clock, &[oids::ANIMA_JSON_VOUCHER]);
+    race.add("signature and path, keys known", move || {
+        cms.verify(black_box(&options)).expect("verifies")
+    });
+    let signed = SignedVoucher::parse(message, Profile::Rfc8366).expect("parses");
+    race.add("signature, path and rules, keys known", move || {
+        signed.verify(black_box(&context)).expect("verifies")
+    });
     race
 }
 
