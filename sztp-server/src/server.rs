@@ -17,7 +17,7 @@ use crate::dialect::Dialects;
 use crate::listener::Listener;
 use crate::materials::{Lab, Materials};
 use crate::service::{PublicAddress, now};
-use crate::store::SqliteStore;
+use crate::store::Database;
 use crate::{Config, ServerError, Service};
 
 /// A running server. Dropping it stops it without waiting for open requests;
@@ -193,7 +193,7 @@ impl Server {
 struct Prepared {
     materials: Materials,
     notices: Vec<Notice>,
-    store: SqliteStore,
+    store: Database,
     lock: data_dir::Lock,
 }
 
@@ -209,7 +209,7 @@ fn prepare(config: &Config) -> Result<Prepared, ServerError> {
     data_dir::clean(directory)?;
     let (materials, more) = Materials::load(config, Lab::Make, now())?;
     notices.extend(more);
-    let store = SqliteStore::open(&data_dir::database(directory)?)?;
+    let store = Database::sqlite(&data_dir::database(directory)?)?;
     Ok(Prepared {
         materials,
         notices,

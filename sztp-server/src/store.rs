@@ -8,11 +8,14 @@ mod access;
 pub mod audit;
 mod catalog;
 mod commits;
+mod connection;
+mod database;
 mod devices;
 mod import;
 mod inventory;
+pub mod outbox;
+mod readers;
 mod schema;
-mod sqlite;
 mod trust;
 mod vouchers;
 mod writer;
@@ -32,9 +35,10 @@ use crate::model::{
 pub use access::AccessStore;
 pub use catalog::{CatalogStore, DeletedProfile, DeletedTemplate, PutProfiles, StoredCatalog};
 pub use commits::Commits;
+pub use database::Database;
 pub(crate) use import::merged;
 pub use import::{DeviceStore, ImportDevice, ImportOutcome};
-pub use sqlite::SqliteStore;
+pub use outbox::OutboxStore;
 pub use trust::{StoredTrust, TrustStore};
 pub use vouchers::{KeptVoucher, VoucherStore};
 
@@ -43,7 +47,15 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// A database.
 pub trait Store:
-    AccessStore + CatalogStore + DeviceStore + TrustStore + VoucherStore + Send + Sync + 'static
+    AccessStore
+    + CatalogStore
+    + DeviceStore
+    + OutboxStore
+    + TrustStore
+    + VoucherStore
+    + Send
+    + Sync
+    + 'static
 {
     /// Adds a device or replaces what is set for one.
     fn put_device(&self, put: PutDevice) -> StoreFuture<'_, PutOutcome>;
@@ -183,6 +195,8 @@ pub struct Occurrence {
     pub effect: Effect,
     /// What is to be remembered with the device, if that changes.
     pub served: Option<Served>,
+    /// What other systems are told of it.
+    pub outgoing: outbox::Outgoing,
 }
 
 /// What a device says of itself when it is given its data, and by which profile that is.
@@ -242,6 +256,8 @@ pub struct Recorded {
     pub bootstrap: Option<i64>,
     /// The dialect in which the device was last given its data.
     pub dialect: Option<String>,
+    /// Whether other systems are to be told of it.
+    pub is_outgoing: bool,
 }
 
 /// What came of deleting an image.

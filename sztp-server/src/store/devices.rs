@@ -2,11 +2,12 @@
 
 use std::str::FromStr as _;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Map, Value};
 use sztp_cms::UnixTime;
 use sztp_core::lifecycle::{self, Event, Policy, State, Status};
 
+use super::connection::{Connection, params};
+use super::database::outbox;
 use super::{
     Effect, Occurrence, Put, PutDevice, PutMode, PutOutcome, Recorded, Served, StoredDevice,
     inventory,
@@ -16,7 +17,7 @@ use crate::model::{Device, DeviceSpec, HistoryEntry, Reported};
 
 pub(super) fn put_device(
     connection: &Connection,
-    put: PutDevice,
+    put: &PutDevice,
 ) -> Result<PutOutcome, StoreError> {
     let there = load_row(connection, &put.serial_number)?;
     if there.is_some() && put.write == PutMode::Add {
@@ -46,17 +47,15 @@ pub(super) fn put_device(
         updated_at: put.time,
         ..row
     };
-    connection
-        .prepare_cached(
-            "INSERT INTO device (serial_number, state, answer_kind, has_voucher, image,
+    connection.execute(
+        "INSERT INTO device (serial_number, state, answer_kind, has_voucher, image,
                 created_at, updated_at, progress_timeout, host_name, profile)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)
              ON CONFLICT (serial_number) DO UPDATE SET answer_kind = excluded.answer_kind,
                 has_voucher = excluded.has_voucher, image = excluded.image,
                 updated_at = excluded.updated_at, progress_timeout = excluded.progress_timeout,
                 host_name = excluded.host_name, profile = excluded.profile",
-        )?
-        .execute(params![
+        params![
             put.serial_number,
             row.status.state.as_str(),
             put.spec.answer.kind(),
@@ -69,24 +68,24 @@ pub(super) fn put_device(
                 .map(|secs| i64::try_from(secs).unwrap_or(i64::MAX)),
             put.spec.host_name,
             put.spec.profile,
-        ])?;
+        ],
+    )?;
     inventory::put(connection, &put.serial_number, &put.spec, added)?;
     let json = serde_json::to_string(&put.spec).map_err(|error| StoreError::Database {
         reason: error.to_string(),
     })?;
-    connection
-        .prepare_cached(
-            "INSERT INTO device_spec (serial_number, spec) VALUES (?1, ?2)
+    connection.execute(
+        "INSERT INTO device_spec (serial_number, spec) VALUES (?1, ?2)
              ON CONFLICT (serial_number) DO UPDATE SET spec = excluded.spec",
-        )?
-        .execute(params![put.serial_number, json])?;
+        params![put.serial_number, json],
+    )?;
     let line = Line {
         event: if added { "added" } else { "updated" },
-        message: put.message,
+        message: put.message.clone(),
         ..Line::new(put.time, row.status.state)
     };
     let entry = append(connection, &put.serial_number, &line)?;
-    let device = device_of(put.serial_number, put.spec, &row);
+    let device = device_of(put.serial_number.clone(), put.spec.clone(), &row);
     Ok(PutOutcome::Put(Box::new(Put {
         device,
         added,
@@ -96,7 +95,7 @@ pub(super) fn put_device(
 
 pub(super) fn record(
     connection: &Connection,
-    occurrence: Occurrence,
+    occurrence: &Occurrence,
 ) -> Result<Option<Recorded>, StoreError> {
     let Some((serial_number, row)) = find_row(connection, occurrence.serial_number.clone())? else {
         return Ok(None);
@@ -115,7 +114,7 @@ pub(super) fn record(
     let time = occurrence.time;
     let mut refusal = None;
     let mut next = None;
-    match occurrence.effect {
+    match &occurrence.effect {
         Effect::Noted => {}
         Effect::Lifecycle {
             event,
@@ -123,20 +122,22 @@ pub(super) fn record(
             default_timeout_secs,
             expects_word,
             promoted_at,
-        } => match lifecycle::apply(&row.status, &event, policy) {
+        } => match lifecycle::apply(&row.status, event, *policy) {
             Ok(status) => {
                 let timeout = row.progress_timeout.or(served_timeout);
-                let timeout = timeout.unwrap_or(default_timeout_secs);
+                let timeout = timeout.unwrap_or(*default_timeout_secs);
                 let timeout = i64::try_from(timeout).unwrap_or(i64::MAX);
-                let deadline = (status.state == State::InProgress && expects_word && timeout > 0)
+                let deadline = (status.state == State::InProgress && *expects_word && timeout > 0)
                     .then(|| time.plus_secs(timeout));
-                next = Some((status, deadline, promoted_at));
+                next = Some((status, deadline, *promoted_at));
             }
             Err(error) => refusal = Some(error),
         },
         Effect::NotAuthenticated { reason } => {
             if row.status.state == State::Unprovisioned {
-                let event = Event::ValidationFailed { reason };
+                let event = Event::ValidationFailed {
+                    reason: reason.clone(),
+                };
                 let status = lifecycle::apply(&row.status, &event, Policy::default());
                 next = status.ok().map(|status| (status, None, None));
             }
@@ -150,6 +151,7 @@ pub(super) fn record(
                     refusal: None,
                     bootstrap: row.bootstrap,
                     dialect: row.served_dialect,
+                    is_outgoing: false,
                 }));
             }
             match lifecycle::apply(&row.status, &Event::TimedOut, Policy::default()) {
@@ -161,13 +163,11 @@ pub(super) fn record(
     let before = row.status.state;
     let status = match next {
         Some((status, deadline, promoted_at)) => {
-            connection
-                .prepare_cached(
-                    "UPDATE device SET state = ?2, stage = ?3, parsed = ?4, reason = ?5,
+            connection.execute(
+                "UPDATE device SET state = ?2, stage = ?3, parsed = ?4, reason = ?5,
                         deadline = ?6, promoted_at = ?7, updated_at = ?8
                      WHERE serial_number = ?1",
-                )?
-                .execute(params![
+                params![
                     serial_number,
                     status.state.as_str(),
                     status.stage,
@@ -176,25 +176,26 @@ pub(super) fn record(
                     deadline.map(UnixTime::secs),
                     promoted_at.map(UnixTime::secs),
                     time.secs(),
-                ])?;
+                ],
+            )?;
             status
         }
         None => row.status,
     };
     let line = Line {
-        peer: occurrence.peer,
+        peer: occurrence.peer.clone(),
         event: if refusal.is_some() {
             "refused"
         } else {
             occurrence.event
         },
-        progress_type: occurrence.progress_type,
+        progress_type: occurrence.progress_type.clone(),
         message: match (
             &refusal,
             under_other_name(
                 &occurrence.serial_number,
                 &serial_number,
-                occurrence.message,
+                occurrence.message.clone(),
             ),
         ) {
             (Some(refusal), Some(message)) => Some(format!("{refusal}: {message}")),
@@ -211,10 +212,19 @@ pub(super) fn record(
         row.bootstrap
     };
     if begins {
-        connection
-            .prepare_cached("UPDATE device SET bootstrap = ?2 WHERE serial_number = ?1")?
-            .execute(params![serial_number, bootstrap])?;
+        connection.execute(
+            "UPDATE device SET bootstrap = ?2 WHERE serial_number = ?1",
+            params![serial_number, bootstrap],
+        )?;
     }
+    let is_outgoing = outbox::enqueue(
+        connection,
+        &serial_number,
+        &entry,
+        before,
+        &status,
+        occurrence,
+    )?;
     Ok(Some(Recorded {
         serial_number,
         entry: Some(entry),
@@ -222,6 +232,7 @@ pub(super) fn record(
         refusal,
         bootstrap,
         dialect,
+        is_outgoing,
     }))
 }
 
@@ -243,13 +254,11 @@ fn remember(
     serial_number: &str,
     served: &Served,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "UPDATE device SET served_profile = ?2, served_timeout = ?3, vendor = ?4,
+    connection.execute(
+        "UPDATE device SET served_profile = ?2, served_timeout = ?3, vendor = ?4,
                 hw_model = ?5, os_name = ?6, os_version = ?7, served_dialect = ?8
              WHERE serial_number = ?1",
-        )?
-        .execute(params![
+        params![
             serial_number,
             served.profile,
             served
@@ -260,7 +269,8 @@ fn remember(
             served.reported.os_name,
             served.reported.os_version,
             served.dialect,
-        ])?;
+        ],
+    )?;
     Ok(())
 }
 
@@ -293,12 +303,10 @@ fn append(
     line: &Line,
 ) -> Result<HistoryEntry, StoreError> {
     let message = line.message.as_deref().map(shortened);
-    connection
-        .prepare_cached(
-            "INSERT INTO history (serial_number, time, peer, event, progress_type, message, state)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
+    let id = connection.query_one(
+        "INSERT INTO history (serial_number, time, peer, event, progress_type, message, state)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) RETURNING id",
+        params![
             serial_number,
             line.time.secs(),
             line.peer,
@@ -306,9 +314,11 @@ fn append(
             line.progress_type,
             message,
             line.state.as_str(),
-        ])?;
+        ],
+        |row| row.get(0),
+    )?;
     Ok(HistoryEntry {
-        id: connection.last_insert_rowid(),
+        id,
         time: line.time,
         peer: line.peer.clone(),
         event: line.event.to_owned(),
@@ -348,17 +358,16 @@ fn find_row(
 }
 
 fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<DeviceRow>, StoreError> {
-    let found = connection
-        .prepare_cached(
-            "SELECT state, stage, parsed, reason, promoted_at, deadline, created_at, updated_at,
+    let found = connection.query_optional(
+        "SELECT state, stage, parsed, reason, promoted_at, deadline, created_at, updated_at,
                 progress_timeout, served_timeout, served_profile, vendor, hw_model, os_name,
                 os_version, served_dialect, bootstrap
              FROM device WHERE serial_number = ?1",
-        )?
-        .query_row([serial_number], |row| {
+        params![serial_number],
+        |row| {
             let state: String = row.get(0)?;
-            let time = |index| -> rusqlite::Result<Option<UnixTime>> {
-                Ok(row.get::<_, Option<i64>>(index)?.map(UnixTime::from_secs))
+            let time = |index| -> Result<Option<UnixTime>, StoreError> {
+                Ok(row.get::<Option<i64>>(index)?.map(UnixTime::from_secs))
             };
             let stored = DeviceRow {
                 status: Status {
@@ -370,10 +379,10 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
                 promoted_at: time(4)?,
                 deadline: time(5)?,
                 progress_timeout: row
-                    .get::<_, Option<i64>>(8)?
+                    .get::<Option<i64>>(8)?
                     .and_then(|secs| u64::try_from(secs).ok()),
                 served_timeout: row
-                    .get::<_, Option<i64>>(9)?
+                    .get::<Option<i64>>(9)?
                     .and_then(|secs| u64::try_from(secs).ok()),
                 served_profile: row.get(10)?,
                 served_dialect: row.get(15)?,
@@ -388,8 +397,8 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
                 updated_at: UnixTime::from_secs(row.get(7)?),
             };
             Ok((state, stored))
-        })
-        .optional()?;
+        },
+    )?;
     let Some((state, mut row)) = found else {
         return Ok(None);
     };
@@ -399,28 +408,21 @@ fn load_row(connection: &Connection, serial_number: &str) -> Result<Option<Devic
     Ok(Some(row))
 }
 
+/// A device; all its parts are of one state of the database within a transaction.
 pub(super) fn load_device(
     connection: &Connection,
-    serial_number: &str,
-) -> Result<Option<StoredDevice>, StoreError> {
-    // All parts from the same state of the database.
-    let snapshot = connection.unchecked_transaction()?;
-    load_in(&snapshot, serial_number)
-}
-
-/// A device, within a transaction.
-pub(super) fn load_in(
-    snapshot: &Connection,
     presented: &str,
 ) -> Result<Option<StoredDevice>, StoreError> {
-    let Some((serial_number, row)) = find_row(snapshot, presented.to_owned())? else {
+    let Some((serial_number, row)) = find_row(connection, presented.to_owned())? else {
         return Ok(None);
     };
-    let json: String = snapshot
-        .prepare_cached("SELECT spec FROM device_spec WHERE serial_number = ?1")?
-        .query_row([&serial_number], |row| row.get(0))?;
+    let json: String = connection.query_one(
+        "SELECT spec FROM device_spec WHERE serial_number = ?1",
+        params![serial_number],
+        |row| row.get(0),
+    )?;
     let spec: DeviceSpec = serde_json::from_str(&json).map_err(|_| damaged_spec())?;
-    let voucher = inventory::voucher_for(snapshot, presented, &serial_number, &spec)?;
+    let voucher = inventory::voucher_for(connection, presented, &serial_number, &spec)?;
     let device = device_of(serial_number, spec, &row);
     Ok(Some(StoredDevice {
         device,
@@ -429,7 +431,7 @@ pub(super) fn load_in(
         served_timeout: row.served_timeout,
         served_dialect: row.served_dialect.clone(),
         voucher,
-        generation: inventory::generation(snapshot)?,
+        generation: inventory::generation(connection)?,
     }))
 }
 
@@ -438,10 +440,11 @@ pub(super) fn load_spec(
     connection: &Connection,
     serial_number: &str,
 ) -> Result<Option<Map<String, Value>>, StoreError> {
-    let json: Option<String> = connection
-        .prepare_cached("SELECT spec FROM device_spec WHERE serial_number = ?1")?
-        .query_row([serial_number], |row| row.get(0))
-        .optional()?;
+    let json: Option<String> = connection.query_optional(
+        "SELECT spec FROM device_spec WHERE serial_number = ?1",
+        params![serial_number],
+        |row| row.get(0),
+    )?;
     json.map(|json| serde_json::from_str(&json).map_err(|_| damaged_spec()))
         .transpose()
 }
@@ -461,9 +464,10 @@ pub(super) fn delete_device(
     let Some((serial_number, row)) = find_row(connection, serial_number.to_owned())? else {
         return Ok(None);
     };
-    connection
-        .prepare_cached("DELETE FROM device WHERE serial_number = ?1")?
-        .execute([&serial_number])?;
+    connection.execute(
+        "DELETE FROM device WHERE serial_number = ?1",
+        params![serial_number],
+    )?;
     let line = Line {
         event: "deleted",
         ..Line::new(time, row.status.state)

@@ -1,7 +1,7 @@
 //! What hangs on a device's row: labels, other serial numbers, vouchers.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
-
+use super::connection::{Connection, params};
+use super::devices;
 use crate::StoreError;
 use crate::model::{Blob, DeviceSpec};
 
@@ -17,22 +17,22 @@ pub(super) fn put(
             "DELETE FROM device_label WHERE serial_number = ?1",
             "DELETE FROM device_alias WHERE serial_number = ?1",
         ] {
-            connection.prepare_cached(table)?.execute([serial_number])?;
+            connection.execute(table, params![serial_number])?;
         }
     }
     let tags = spec.tags.iter().map(|tag| (TAG, tag));
     let groups = spec.groups.iter().map(|group| (GROUP, group));
     for (kind, label) in tags.chain(groups) {
-        connection
-            .prepare_cached(
-                "INSERT INTO device_label (serial_number, kind, label) VALUES (?1, ?2, ?3)",
-            )?
-            .execute([serial_number, kind, label])?;
+        connection.execute(
+            "INSERT INTO device_label (serial_number, kind, label) VALUES (?1, ?2, ?3)",
+            params![serial_number, kind, label],
+        )?;
     }
     for alias in &spec.serial_numbers {
-        connection
-            .prepare_cached("INSERT INTO device_alias (alias, serial_number) VALUES (?1, ?2)")?
-            .execute([alias, serial_number])?;
+        connection.execute(
+            "INSERT INTO device_alias (alias, serial_number) VALUES (?1, ?2)",
+            params![alias, serial_number],
+        )?;
     }
     Ok(())
 }
@@ -47,9 +47,11 @@ pub(super) fn taken(
         return Ok(Some((serial_number.to_owned(), device)));
     }
     for alias in &spec.serial_numbers {
-        let is_device: bool = connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM device WHERE serial_number = ?1)")?
-            .query_row([alias], |row| row.get(0))?;
+        let is_device: bool = connection.query_one(
+            "SELECT EXISTS (SELECT 1 FROM device WHERE serial_number = ?1)",
+            params![alias],
+            |row| row.get(0),
+        )?;
         if is_device {
             return Ok(Some((alias.clone(), alias.clone())));
         }
@@ -69,9 +71,11 @@ pub(super) fn missing_profile(
     let Some(profile) = &spec.profile else {
         return Ok(None);
     };
-    let known: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM profile WHERE name = ?1)")?
-        .query_row([profile], |row| row.get(0))?;
+    let known: bool = connection.query_one(
+        "SELECT EXISTS (SELECT 1 FROM profile WHERE name = ?1)",
+        params![profile],
+        |row| row.get(0),
+    )?;
     Ok((!known).then(|| profile.clone()))
 }
 
@@ -80,10 +84,11 @@ pub(super) fn device_of_alias(
     connection: &Connection,
     alias: &str,
 ) -> Result<Option<String>, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT serial_number FROM device_alias WHERE alias = ?1")?
-        .query_row([alias], |row| row.get(0))
-        .optional()?)
+    Ok(connection.query_optional(
+        "SELECT serial_number FROM device_alias WHERE alias = ?1",
+        params![alias],
+        |row| row.get(0),
+    )?)
 }
 
 /// Whether a voucher for any of a device's serial numbers came without it.
@@ -92,11 +97,12 @@ pub(super) fn has_voucher(
     serial_number: &str,
     spec: &DeviceSpec,
 ) -> Result<bool, StoreError> {
-    let mut statement = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM voucher WHERE serial_number = ?1)")?;
     for name in std::iter::once(serial_number).chain(spec.serial_numbers.iter().map(String::as_str))
     {
-        if statement.query_row([name], |row| row.get(0))? {
+        if connection.exists(
+            "SELECT EXISTS (SELECT 1 FROM voucher WHERE serial_number = ?1)",
+            params![name],
+        )? {
             return Ok(true);
         }
     }
@@ -112,10 +118,11 @@ pub(super) fn voucher_for(
     spec: &DeviceSpec,
 ) -> Result<Option<Blob>, StoreError> {
     let kept = |name: &str| -> Result<Option<Blob>, StoreError> {
-        let octets: Option<Vec<u8>> = connection
-            .prepare_cached("SELECT voucher FROM voucher WHERE serial_number = ?1")?
-            .query_row([name], |row| row.get(0))
-            .optional()?;
+        let octets: Option<Vec<u8>> = connection.query_optional(
+            "SELECT voucher FROM voucher WHERE serial_number = ?1",
+            params![name],
+            |row| row.get(0),
+        )?;
         Ok(octets.map(Blob))
     };
     if presented != serial_number
@@ -139,9 +146,11 @@ pub(super) fn voucher_for(
 
 /// Grows with each change of the catalog.
 pub(super) fn generation(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT generation FROM catalog WHERE id = 1")?
-        .query_row([], |row| row.get(0))?)
+    Ok(
+        connection.query_one("SELECT generation FROM catalog WHERE id = 1", &[], |row| {
+            row.get(0)
+        })?,
+    )
 }
 
 /// Devices that have a voucher, as one for a serial number comes or goes. Answers the device.
@@ -149,9 +158,11 @@ pub(super) fn note_voucher(
     connection: &Connection,
     serial_number: &str,
 ) -> Result<Option<String>, StoreError> {
-    let is_device: bool = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM device WHERE serial_number = ?1)")?
-        .query_row([serial_number], |row| row.get(0))?;
+    let is_device: bool = connection.query_one(
+        "SELECT EXISTS (SELECT 1 FROM device WHERE serial_number = ?1)",
+        params![serial_number],
+        |row| row.get(0),
+    )?;
     let device = if is_device {
         Some(serial_number.to_owned())
     } else {
@@ -160,17 +171,19 @@ pub(super) fn note_voucher(
     let Some(device) = device else {
         return Ok(None);
     };
-    connection
-        .prepare_cached(
-            "UPDATE device SET has_voucher =
-                EXISTS (SELECT 1 FROM device_spec WHERE serial_number = ?1
-                    AND json_extract(spec, '$.voucher') IS NOT NULL)
+    let has_its_own = devices::load_spec(connection, &device)?.is_some_and(|spec| {
+        spec.get("voucher")
+            .is_some_and(|voucher| !voucher.is_null())
+    });
+    connection.execute(
+        "UPDATE device SET has_voucher = CASE WHEN ?2 = 1
                 OR EXISTS (SELECT 1 FROM voucher WHERE serial_number = ?1)
                 OR EXISTS (SELECT 1 FROM device_alias AS a
                     JOIN voucher AS v ON v.serial_number = a.alias WHERE a.serial_number = ?1)
-             WHERE serial_number = ?1",
-        )?
-        .execute(params![device])?;
+            THEN 1 ELSE 0 END
+         WHERE serial_number = ?1",
+        params![device, has_its_own],
+    )?;
     Ok(Some(device))
 }
 

@@ -1,28 +1,26 @@
 //! The tables, as a list of steps from one version to the next. A step that was released is never
 //! changed.
 
-use rusqlite::Connection;
-
+use super::connection::Connection;
 use crate::StoreError;
 
 /// Brings a database up to date.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
+    connection.begin_writing()?;
+    let found = connection.version()?;
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    let done = usize::try_from(found).unwrap_or(0);
     if found > known {
         return Err(StoreError::NewerSchema { found, known });
     }
-    let transaction = connection.transaction()?;
-    for step in &STEPS[done..] {
-        transaction.execute_batch(step)?;
+    for (version, step) in (1..).zip(STEPS) {
+        if version > found {
+            connection.make_tables(step, version)?;
+        }
     }
-    transaction.pragma_update(None, "user_version", known)?;
-    transaction.commit()?;
-    Ok(())
+    connection.commit()
 }
 
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     // What changes with each report is apart from what may be large.
     "CREATE TABLE device (
         serial_number TEXT PRIMARY KEY NOT NULL,
@@ -209,6 +207,33 @@ const STEPS: [&str; 4] = [
         code BLOB NOT NULL,
         created_at INTEGER NOT NULL
      ) STRICT;",
+    // What is to be told to other systems, and how devices say that they are reached. No reference
+    // from the outbox to the device: that it was removed is told, too.
+    "CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        target TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        serial_number TEXT NOT NULL,
+        event TEXT NOT NULL,
+        idempotency_key TEXT NOT NULL,
+        body TEXT NOT NULL,
+        state TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        due_at INTEGER NOT NULL,
+        leased_by TEXT,
+        leased_until INTEGER,
+        error TEXT
+     ) STRICT;
+     CREATE INDEX outbox_by_due ON outbox (target, state, due_at, id);
+     CREATE INDEX outbox_by_device ON outbox (target, serial_number, state, id);
+     CREATE INDEX outbox_of_device ON outbox (serial_number, kind);
+     CREATE INDEX outbox_by_owner ON outbox (leased_by) WHERE leased_by IS NOT NULL;
+     CREATE TABLE device_contact (
+        serial_number TEXT PRIMARY KEY NOT NULL
+            REFERENCES device (serial_number) ON DELETE CASCADE,
+        contact TEXT NOT NULL
+     ) STRICT;",
 ];
 
 #[cfg(test)]
@@ -217,12 +242,15 @@ mod tests {
 
     #[test]
     fn a_database_of_a_later_version_is_left_alone() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection).unwrap();
-        migrate(&mut connection).unwrap();
-        connection.pragma_update(None, "user_version", 99).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let mut connection = Connection::sqlite(&directory.path().join("db")).unwrap();
+        migrate(&connection).unwrap();
+        migrate(&connection).unwrap();
+        connection.make_tables("SELECT 1;", 99).unwrap();
+        let refused = migrate(&connection);
+        connection.abandon();
         assert_eq!(
-            migrate(&mut connection),
+            refused,
             Err(StoreError::NewerSchema {
                 found: 99,
                 known: i64::try_from(STEPS.len()).unwrap()

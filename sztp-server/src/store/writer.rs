@@ -1,25 +1,22 @@
 //! The one thread that writes: what is waiting is committed together, and answered afterwards.
 //!
 //! A commit waits for the disk; under load many requests share one. Each has a savepoint, so one
-//! that fails takes nothing of the others with it.
+//! that fails takes nothing of the others with it. Work may be carried out again from the start,
+//! when the database breaks off a transaction before it is told to commit it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Commits;
+use super::connection::Connection;
 use crate::StoreError;
-
-/// Does its work, and answers once it is known whether that was committed.
-type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Reply + Send>;
-type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Box<dyn Job>>,
 }
 
 impl Writer {
@@ -38,70 +35,107 @@ impl Writer {
     /// What `work` answers, once it is on disk.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl Fn(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            let result = connection.and_then(|connection| in_savepoint(connection, work));
-            Box::new(move |committed| {
-                let _ = answer.send(committed.and(result));
-            })
-        });
-        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        let job = Asked {
+            work,
+            result: Err(StoreError::Closed),
+            answer,
+        };
+        let sent = self.jobs.send(Box::new(job)).await;
+        sent.map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }
 
-fn run(mut connection: Connection, mut queue: mpsc::Receiver<Job>, commits: &Commits) {
+/// Work that somebody waits for.
+trait Job: Send {
+    /// Does the work, within a savepoint; an error means that the transaction is lost for all.
+    fn carry_out(&mut self, connection: &Connection) -> Result<(), StoreError>;
+
+    /// Answers, now that it is known whether the work was committed.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Asked<W, T> {
+    work: W,
+    result: Result<T, StoreError>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<W, T> Job for Asked<W, T>
+where
+    W: Fn(&Connection) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn carry_out(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        connection.batch("SAVEPOINT job")?;
+        self.result = (self.work)(connection);
+        match &self.result {
+            Ok(_) => {}
+            Err(error) if error.ends_transaction() => return Err(error.clone()),
+            Err(_) => connection.batch("ROLLBACK TO job")?,
+        }
+        connection.batch("RELEASE job")
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let _ = self.answer.send(committed.and(self.result));
+    }
+}
+
+fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &Commits) {
     while let Some(first) = queue.blocking_recv() {
-        let mut replies = Vec::new();
+        let mut jobs = vec![first];
         let begun = Instant::now();
-        let committed = commit_batch(&mut connection, first, &mut queue, &mut replies);
+        let committed = commit_patiently(&mut connection, &mut jobs, &mut queue);
         commits.time.observe(begun.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "at most BATCH")]
-        commits.size.observe(replies.len() as f64);
-        for reply in replies {
-            reply(committed.clone());
+        commits.size.observe(jobs.len() as f64);
+        for job in jobs {
+            job.answer(committed.clone());
         }
-    }
-    if let Err((_, error)) = connection.close() {
-        tracing::warn!(%error, "closing the database");
     }
 }
 
-fn commit_batch(
+/// What was broken off before it was to be committed is begun anew, a few times.
+fn commit_patiently(
     connection: &mut Connection,
-    first: Job,
-    queue: &mut mpsc::Receiver<Job>,
-    replies: &mut Vec<Reply>,
+    jobs: &mut Vec<Box<dyn Job>>,
+    queue: &mut mpsc::Receiver<Box<dyn Job>>,
 ) -> Result<(), StoreError> {
-    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-        Ok(transaction) => transaction,
-        Err(error) => {
-            let error = StoreError::from(error);
-            replies.push(first(Err(error.clone())));
-            return Err(error);
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let committed = commit(connection, jobs, queue);
+        let Err(error) = &committed else {
+            return committed;
+        };
+        connection.abandon();
+        if attempts == ATTEMPTS || !error.ends_transaction() {
+            return committed;
         }
-    };
-    replies.push(first(Ok(&transaction)));
-    while replies.len() < BATCH {
-        let Ok(job) = queue.try_recv() else { break };
-        replies.push(job(Ok(&transaction)));
+        tracing::debug!(%error, attempts, "writing again");
     }
-    Ok(transaction.commit()?)
 }
 
-fn in_savepoint<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let result = work(connection);
-    if result.is_err() {
-        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+fn commit(
+    connection: &mut Connection,
+    jobs: &mut Vec<Box<dyn Job>>,
+    queue: &mut mpsc::Receiver<Box<dyn Job>>,
+) -> Result<(), StoreError> {
+    connection.begin_writing()?;
+    for job in jobs.iter_mut() {
+        job.carry_out(connection)?;
     }
-    connection.prepare_cached("RELEASE job")?.execute([])?;
-    result
+    while jobs.len() < BATCH {
+        let Ok(mut job) = queue.try_recv() else { break };
+        let done = job.carry_out(connection);
+        jobs.push(job);
+        done?;
+    }
+    connection.commit()
 }
 
 /// Jobs that may wait before callers do.
@@ -109,3 +143,6 @@ const QUEUE: usize = 1024;
 
 /// Jobs in one transaction.
 const BATCH: usize = 256;
+
+/// How often a transaction is begun that is broken off.
+const ATTEMPTS: u32 = 5;

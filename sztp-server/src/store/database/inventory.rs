@@ -2,22 +2,22 @@
 
 use std::fmt::Write as _;
 
-use rusqlite::{Connection, ToSql, params_from_iter};
 use serde_json::{Map, Value};
 use sztp_cms::UnixTime;
 
-use super::{SqliteStore, limit_and_one, listed};
+use super::{Database, limit_and_one, listed};
 use crate::StoreError;
 use crate::model::{
     Device, DeviceFilter, DeviceSpec, DeviceSummary, Existing, ImportOptions, Listed, Page,
 };
+use crate::store::connection::{self, Connection, ToValue};
 use crate::store::import::merged;
 use crate::store::{
     DeviceStore, ImportDevice, ImportOutcome, PutDevice, PutMode, PutOutcome, StoreFuture,
     StoredDevice, devices, inventory,
 };
 
-impl DeviceStore for SqliteStore {
+impl DeviceStore for Database {
     fn import(
         &self,
         rows: Vec<ImportDevice>,
@@ -25,29 +25,24 @@ impl DeviceStore for SqliteStore {
         time: UnixTime,
     ) -> StoreFuture<'_, Vec<ImportOutcome>> {
         self.write(move |connection| {
-            connection.prepare_cached("SAVEPOINT import")?.execute([])?;
-            let mut outcomes = Vec::with_capacity(rows.len());
-            for row in rows {
-                outcomes.push(import_row(connection, row, options.existing, time)?);
-            }
-            let refused = outcomes.iter().any(ImportOutcome::is_refusal);
-            if options.dry_run || (options.all_or_nothing && refused) {
-                connection
-                    .prepare_cached("ROLLBACK TO import")?
-                    .execute([])?;
-            }
-            connection.prepare_cached("RELEASE import")?.execute([])?;
-            Ok(outcomes)
+            let import = |connection: &Connection| {
+                rows.iter()
+                    .map(|row| import_row(connection, row, options.existing, time))
+                    .collect::<Result<Vec<_>, _>>()
+            };
+            connection.nested(import, |outcomes| {
+                let refused = outcomes.iter().any(ImportOutcome::is_refusal);
+                !options.dry_run && !(options.all_or_nothing && refused)
+            })
         })
     }
 
     fn specs(&self, serial_numbers: Vec<String>) -> StoreFuture<'_, Vec<(String, StoredDevice)>> {
-        self.read(move |connection| {
-            let snapshot = connection.unchecked_transaction()?;
+        self.read_snapshot(move |connection| {
             let mut found = Vec::new();
-            for serial_number in serial_numbers {
-                if let Some(device) = devices::load_in(&snapshot, &serial_number)? {
-                    found.push((serial_number, device));
+            for serial_number in &serial_numbers {
+                if let Some(device) = devices::load_device(connection, serial_number)? {
+                    found.push((serial_number.clone(), device));
                 }
             }
             Ok(found)
@@ -60,20 +55,17 @@ impl DeviceStore for SqliteStore {
         after: Option<String>,
         limit: u32,
     ) -> StoreFuture<'_, Vec<Device>> {
-        self.read(move |connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            let page = Page { after, limit };
+        let page = Page { after, limit };
+        self.read_snapshot(move |connection| {
             let query = ListQuery::new(&filter, &page);
-            let serial_numbers = {
-                let mut statement =
-                    snapshot.prepare_cached(&query.sql("d.serial_number", false))?;
-                let rows = statement
-                    .query_map(params_from_iter(query.parameters.iter()), |row| row.get(0))?;
-                rows.collect::<Result<Vec<String>, _>>()?
-            };
+            let serial_numbers: Vec<String> = connection.query_all(
+                &query.sql("d.serial_number", false),
+                &query.parameters,
+                |row| row.get(0),
+            )?;
             let mut found = Vec::new();
             for serial_number in serial_numbers {
-                if let Some(stored) = devices::load_in(&snapshot, &serial_number)? {
+                if let Some(stored) = devices::load_device(connection, &serial_number)? {
                     found.push(stored.device);
                 }
             }
@@ -90,8 +82,7 @@ pub(super) fn list(
     let query = ListQuery::new(filter, page);
     let columns = "d.serial_number, d.state, d.stage, d.reason, d.answer_kind, d.has_voucher,
         d.updated_at, d.host_name, d.profile, d.served_profile";
-    let mut statement = connection.prepare_cached(&query.sql(columns, true))?;
-    let rows = statement.query_map(params_from_iter(query.parameters.iter()), |row| {
+    let items = connection.query_all(&query.sql(columns, true), &query.parameters, |row| {
         Ok(DeviceSummary {
             serial_number: row.get(0)?,
             state: row.get(1)?,
@@ -105,7 +96,6 @@ pub(super) fn list(
             served_profile: row.get(9)?,
         })
     })?;
-    let items = rows.collect::<Result<Vec<_>, _>>()?;
     Ok(listed(items, page.limit, |device| {
         device.serial_number.clone()
     }))
@@ -116,7 +106,7 @@ pub(super) fn list(
 struct ListQuery {
     tables: String,
     conditions: Vec<String>,
-    parameters: Vec<Box<dyn ToSql + Send>>,
+    parameters: Vec<connection::Value<'static>>,
     limit: u32,
 }
 
@@ -129,11 +119,11 @@ impl ListQuery {
             limit: page.limit,
         };
         if let Some(after) = &page.after {
-            let after = query.bind(after.clone());
+            let after = query.bind(after);
             query.conditions.push(format!("d.serial_number > {after}"));
         }
         if let Some(state) = &filter.state {
-            let state = query.bind(state.clone());
+            let state = query.bind(state);
             query.conditions.push(format!("d.state = {state}"));
         }
         if let Some(prefix) = &filter.serial_number_prefix {
@@ -157,7 +147,7 @@ impl ListQuery {
             (inventory::GROUP, &filter.group),
         ] {
             let Some(label) = label else { continue };
-            let label = query.bind(label.clone());
+            let label = query.bind(label);
             let _ = write!(
                 query.tables,
                 " JOIN device_label AS {kind}_of ON {kind}_of.serial_number = d.serial_number
@@ -165,14 +155,14 @@ impl ListQuery {
             );
         }
         if let Some(profile) = &filter.profile {
-            let profile = query.bind(profile.clone());
+            let profile = query.bind(profile);
             query.conditions.push(format!(
                 "d.serial_number IN (SELECT serial_number FROM device WHERE profile = {profile}
                     UNION SELECT serial_number FROM device WHERE served_profile = {profile})"
             ));
         }
         if let Some(has_voucher) = filter.has_voucher {
-            let has_voucher = query.bind(has_voucher);
+            let has_voucher = query.bind(&has_voucher);
             query
                 .conditions
                 .push(format!("d.has_voucher = {has_voucher}"));
@@ -183,7 +173,7 @@ impl ListQuery {
     /// The statement; with `and_one` a row more than wanted tells whether there is a next page.
     fn sql(&self, columns: &str, and_one: bool) -> String {
         let conditions = if self.conditions.is_empty() {
-            "1".to_owned()
+            "1 = 1".to_owned()
         } else {
             self.conditions.join(" AND ")
         };
@@ -194,22 +184,22 @@ impl ListQuery {
         )
     }
 
-    fn bind(&mut self, value: impl ToSql + Send + 'static) -> String {
-        self.parameters.push(Box::new(value));
+    fn bind(&mut self, value: &(impl ToValue + ?Sized)) -> String {
+        self.parameters.push(value.to_value().into_owned());
         format!("?{}", self.parameters.len())
     }
 
     /// A range and not a function of the column, so that an index serves it.
     fn begins(&mut self, column: &str, prefix: &str) -> String {
-        let from = self.bind(prefix.to_owned());
-        let upper = self.bind(format!("{prefix}\u{10FFFF}"));
+        let from = self.bind(prefix);
+        let upper = self.bind(&format!("{prefix}\u{10FFFF}"));
         format!("{column} >= {from} AND {column} < {upper}")
     }
 }
 
 fn import_row(
     connection: &Connection,
-    row: ImportDevice,
+    row: &ImportDevice,
     existing: Existing,
     time: UnixTime,
 ) -> Result<ImportOutcome, StoreError> {
@@ -222,11 +212,11 @@ fn import_row(
     let spec = spec_of(merged(before, &row.members, existing))?;
     let outcome = devices::put_device(
         connection,
-        PutDevice {
-            serial_number: row.serial_number,
+        &PutDevice {
+            serial_number: row.serial_number.clone(),
             spec,
             time,
-            message: row.message,
+            message: row.message.clone(),
             write: PutMode::AddOrReplace,
         },
     )?;

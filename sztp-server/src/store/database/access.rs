@@ -1,57 +1,51 @@
-//! [`AccessStore`] in SQLite.
+//! [`AccessStore`] in a database.
 
-use rusqlite::{Connection, Row, params};
 use sztp_cms::UnixTime;
 
-use super::{SqliteStore, limit_and_one, listed};
+use super::{Database, limit_and_one, listed};
 use crate::StoreError;
 use crate::model::{
     AuditEntry, AuditFilter, AuditRecord, DeviceEvent, EventFilter, HistoryEntry, Listed, Page,
     Role, Token,
 };
+use crate::store::connection::{Connection, Row, params};
 use crate::store::{AccessStore, Commits, StoreFuture};
 
-impl AccessStore for SqliteStore {
+impl AccessStore for Database {
     fn add_token(&self, token: Token, sha256: [u8; 32]) -> StoreFuture<'_, bool> {
         self.write(move |connection| {
-            let added = connection
-                .prepare_cached(
-                    "INSERT INTO token (name, sha256, created_at, role, expires_at, created_by)
+            let added = connection.execute(
+                "INSERT INTO token (name, sha256, created_at, role, expires_at, created_by)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO NOTHING",
-                )?
-                .execute(params![
+                params![
                     token.name,
                     sha256,
                     token.created_at.secs(),
                     token.role.as_str(),
                     token.expires_at.map(UnixTime::secs),
                     token.created_by,
-                ])?;
+                ],
+            )?;
             Ok(added == 1)
         })
     }
 
     fn token_hashes(&self) -> StoreFuture<'_, Vec<(Token, [u8; 32])>> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached(
+            connection.query_all(
                 "SELECT name, role, created_at, expires_at, created_by, sha256 FROM token
                  ORDER BY name",
-            )?;
-            let rows = statement.query_map([], |row| Ok((token(row)?, row.get(5)?)))?;
-            let mut tokens = Vec::new();
-            for row in rows {
-                let (token, hash) = row?;
-                tokens.push((token?, hash));
-            }
-            Ok(tokens)
+                &[],
+                |row| Ok((token(row)?, row.get(5)?)),
+            )
         })
     }
 
     fn revoke_token(&self, name: &str) -> StoreFuture<'_, bool> {
         let name = name.to_owned();
         self.write(move |connection| {
-            let mut statement = connection.prepare_cached("DELETE FROM token WHERE name = ?1")?;
-            Ok(statement.execute([name])? == 1)
+            let revoked = connection.execute("DELETE FROM token WHERE name = ?1", params![name])?;
+            Ok(revoked == 1)
         })
     }
 
@@ -66,8 +60,7 @@ impl AccessStore for SqliteStore {
                 .as_deref()
                 .and_then(|text| text.parse().ok())
                 .unwrap_or(i64::MAX);
-            let mut statement = connection.prepare_cached(
-                "SELECT id, time, actor, role, proved_by, address, request_id, action, object, detail,
+            let items = connection.query_all("SELECT id, time, actor, role, proved_by, address, request_id, action, object, detail,
                     outcome
                  FROM audit
                  WHERE id < ?1
@@ -76,10 +69,7 @@ impl AccessStore for SqliteStore {
                     AND (?4 IS NULL OR outcome = ?4)
                     AND (?5 IS NULL OR time >= ?5)
                     AND (?6 IS NULL OR time < ?6)
-                 ORDER BY id DESC LIMIT ?7",
-            )?;
-            let rows = statement.query_map(
-                params![
+                 ORDER BY id DESC LIMIT ?7", params![
                     before,
                     filter.actor,
                     filter.object_prefix,
@@ -87,8 +77,7 @@ impl AccessStore for SqliteStore {
                     filter.since.map(UnixTime::secs),
                     filter.until.map(UnixTime::secs),
                     limit_and_one(page.limit),
-                ],
-                |row| {
+                ], |row| {
                     Ok(AuditEntry {
                         id: row.get(0)?,
                         time: UnixTime::from_secs(row.get(1)?),
@@ -102,10 +91,8 @@ impl AccessStore for SqliteStore {
                         detail: row.get(9)?,
                         outcome: row.get(10)?,
                     })
-                },
-            )?;
-            let items = rows.collect::<Result<Vec<_>, _>>()?;
-            Ok(listed(items, page.limit, |entry| entry.id.to_string()))
+                })?;
+                        Ok(listed(items, page.limit, |entry| entry.id.to_string()))
         })
     }
 
@@ -119,13 +106,11 @@ impl AccessStore for SqliteStore {
             // Rows are bounded by id, not by number: a filter that matches little shall not make
             // one query walk through the whole history.
             let upto = upto.min(after.saturating_add(EVENTS_AT_A_TIME));
-            let mut statement = connection.prepare_cached(
+            let items = connection.query_all(
                 "SELECT id, time, peer, event, progress_type, message, state, serial_number
                  FROM history WHERE id > ?1 AND id <= ?2
                     AND (?3 IS NULL OR serial_number = ?3) AND (?4 IS NULL OR state = ?4)
                  ORDER BY id",
-            )?;
-            let rows = statement.query_map(
                 params![after, upto, filter.serial_number, filter.state],
                 |row| {
                     Ok(DeviceEvent {
@@ -142,15 +127,15 @@ impl AccessStore for SqliteStore {
                     })
                 },
             )?;
-            Ok((rows.collect::<Result<_, _>>()?, upto))
+            Ok((items, upto))
         })
     }
 
     fn last_event(&self) -> StoreFuture<'_, i64> {
         self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT coalesce(max(id), 0) FROM history")?;
-            Ok(statement.query_row([], |row| row.get(0))?)
+            connection.query_one("SELECT coalesce(max(id), 0) FROM history", &[], |row| {
+                row.get(0)
+            })
         })
     }
 
@@ -160,26 +145,25 @@ impl AccessStore for SqliteStore {
 
     fn states(&self) -> StoreFuture<'_, Vec<(String, u64)>> {
         self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT state, count(*) FROM device GROUP BY state")?;
-            let rows = statement.query_map([], |row| {
-                let count: i64 = row.get(1)?;
-                Ok((row.get(0)?, u64::try_from(count).unwrap_or(0)))
-            })?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            connection.query_all(
+                "SELECT state, count(*) FROM device GROUP BY state",
+                &[],
+                |row| {
+                    let count: i64 = row.get(1)?;
+                    Ok((row.get(0)?, u64::try_from(count).unwrap_or(0)))
+                },
+            )
         })
     }
 }
 
 /// Within whatever transaction the connection is in.
 pub(super) fn append(connection: &Connection, record: &AuditRecord) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO audit (time, actor, role, proved_by, address, request_id, action, object,
+    connection.execute(
+        "INSERT INTO audit (time, actor, role, proved_by, address, request_id, action, object,
                 detail, outcome)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?
-        .execute(params![
+        params![
             record.time.secs(),
             record.actor,
             record.role.as_str(),
@@ -190,22 +174,23 @@ pub(super) fn append(connection: &Connection, record: &AuditRecord) -> Result<()
             record.object,
             record.detail,
             record.outcome,
-        ])?;
+        ],
+    )?;
     Ok(())
 }
 
-fn token(row: &Row<'_>) -> rusqlite::Result<Result<Token, StoreError>> {
+fn token(row: &Row<'_>) -> Result<Token, StoreError> {
     let role: String = row.get(1)?;
     let Some(role) = Role::from_name(&role) else {
-        return Ok(Err(StoreError::Damaged { what: "token.role" }));
+        return Err(StoreError::Damaged { what: "token.role" });
     };
-    Ok(Ok(Token {
+    Ok(Token {
         name: row.get(0)?,
         role,
         created_at: UnixTime::from_secs(row.get(2)?),
-        expires_at: row.get::<_, Option<i64>>(3)?.map(UnixTime::from_secs),
+        expires_at: row.get::<Option<i64>>(3)?.map(UnixTime::from_secs),
         created_by: row.get(4)?,
-    }))
+    })
 }
 
 /// Ids that one query looks at.

@@ -1,33 +1,31 @@
-//! [`CatalogStore`] in SQLite.
+//! [`CatalogStore`] in a database.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::Value;
 use sztp_cms::UnixTime;
 
-use super::SqliteStore;
+use super::Database;
 use crate::StoreError;
 use crate::model::{
     ChangeAction, MemberChange, NewTemplate, Profile, ProfileChange, ProfileSpec, ProfileUsers,
     Syntax, Template, TemplateKind, TemplateRef, TemplateVersion, Variables,
 };
+use crate::store::connection::{Connection, Row, params};
 use crate::store::{
     CatalogStore, DeletedProfile, DeletedTemplate, PutProfiles, StoreFuture, StoredCatalog,
 };
 
-impl CatalogStore for SqliteStore {
+impl CatalogStore for Database {
     fn catalog(&self) -> StoreFuture<'_, StoredCatalog> {
-        self.read(|connection| {
-            let snapshot = connection.unchecked_transaction()?;
-            load(&snapshot)
-        })
+        self.read_snapshot(load)
     }
 
     fn template_content(&self, id: i64) -> StoreFuture<'_, Option<Vec<u8>>> {
         self.read(move |connection| {
-            Ok(connection
-                .prepare_cached("SELECT content FROM template_version WHERE id = ?1")?
-                .query_row([id], |row| row.get(0))
-                .optional()?)
+            Ok(connection.query_optional(
+                "SELECT content FROM template_version WHERE id = ?1",
+                params![id],
+                |row| row.get(0),
+            )?)
         })
     }
 
@@ -50,9 +48,7 @@ impl CatalogStore for SqliteStore {
             if users.count > 0 {
                 return Ok(DeletedProfile::InUse(users));
             }
-            connection
-                .prepare_cached("DELETE FROM profile WHERE name = ?1")?
-                .execute([&name])?;
+            connection.execute("DELETE FROM profile WHERE name = ?1", params![name])?;
             next_generation(connection)?;
             Ok(DeletedProfile::Deleted)
         })
@@ -65,16 +61,16 @@ impl CatalogStore for SqliteStore {
     fn delete_template(&self, name: &str) -> StoreFuture<'_, DeletedTemplate> {
         let name = name.to_owned();
         self.write(move |connection| {
-            let profile: Option<String> = connection
-                .prepare_cached("SELECT profile FROM profile_template WHERE template = ?1 LIMIT 1")?
-                .query_row([&name], |row| row.get(0))
-                .optional()?;
+            let profile: Option<String> = connection.query_optional(
+                "SELECT profile FROM profile_template WHERE template = ?1 LIMIT 1",
+                params![name],
+                |row| row.get(0),
+            )?;
             if let Some(profile) = profile {
                 return Ok(DeletedTemplate::InUse { profile });
             }
-            let deleted = connection
-                .prepare_cached("DELETE FROM template WHERE name = ?1")?
-                .execute([&name])?;
+            let deleted =
+                connection.execute("DELETE FROM template WHERE name = ?1", params![name])?;
             if deleted == 0 {
                 return Ok(DeletedTemplate::Missing);
             }
@@ -85,32 +81,33 @@ impl CatalogStore for SqliteStore {
 
     fn put_variables(&self, variables: Variables) -> StoreFuture<'_, ()> {
         self.write(move |connection| {
-            connection
-                .prepare_cached("UPDATE catalog SET variables = ?1 WHERE id = 1")?
-                .execute([to_json(&variables)?])?;
+            connection.execute(
+                "UPDATE catalog SET variables = ?1 WHERE id = 1",
+                params![to_json(&variables)?],
+            )?;
             next_generation(connection)
         })
     }
 }
 
 fn load(connection: &Connection) -> Result<StoredCatalog, StoreError> {
-    let (generation, variables): (i64, String) = connection
-        .prepare_cached("SELECT generation, variables FROM catalog WHERE id = 1")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut statement = connection
-        .prepare_cached("SELECT name, spec, created_at, updated_at FROM profile ORDER BY name")?;
-    let rows = statement.query_map([], read_profile)?;
-    let profiles = rows
-        .map(|row| parse_profile(row?))
-        .collect::<Result<_, StoreError>>()?;
-    let mut statement =
-        connection.prepare_cached("SELECT name, kind, description FROM template ORDER BY name")?;
-    let rows = statement.query_map([], |row| {
-        Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?))
-    })?;
+    let (generation, variables): (i64, String) = connection.query_one(
+        "SELECT generation, variables FROM catalog WHERE id = 1",
+        &[],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let profiles = connection.query_all(
+        "SELECT name, spec, created_at, updated_at FROM profile ORDER BY name",
+        &[],
+        read_profile,
+    )?;
+    let named: Vec<(String, String, Option<String>)> = connection.query_all(
+        "SELECT name, kind, description FROM template ORDER BY name",
+        &[],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
     let mut templates = Vec::new();
-    for row in rows {
-        let (name, kind, description): (String, _, _) = row?;
+    for (name, kind, description) in named {
         templates.push(Template {
             versions: versions(connection, &name)?,
             name,
@@ -206,9 +203,11 @@ fn refused(
         }
     }
     if let Some(image) = spec.image() {
-        let known: bool = connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM image WHERE name = ?1)")?
-            .query_row([image], |row| row.get(0))?;
+        let known: bool = connection.query_one(
+            "SELECT EXISTS (SELECT 1 FROM image WHERE name = ?1)",
+            params![image],
+            |row| row.get(0),
+        )?;
         if !known {
             return Ok(Some(PutProfiles::ImageMissing {
                 image: image.to_owned(),
@@ -239,23 +238,23 @@ fn write_profile(
     spec: &ProfileSpec,
     time: UnixTime,
 ) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO profile (name, spec, image, created_at, updated_at)
+    connection.execute(
+        "INSERT INTO profile (name, spec, image, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, ?4)
              ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, image = excluded.image,
                 updated_at = excluded.updated_at",
-        )?
-        .execute(params![name, to_json(spec)?, spec.image(), time.secs()])?;
-    connection
-        .prepare_cached("DELETE FROM profile_template WHERE profile = ?1")?
-        .execute([name])?;
+        params![name, to_json(spec)?, spec.image(), time.secs()],
+    )?;
+    connection.execute(
+        "DELETE FROM profile_template WHERE profile = ?1",
+        params![name],
+    )?;
     for template in spec.templates() {
-        connection
-            .prepare_cached(
-                "INSERT OR IGNORE INTO profile_template (profile, template) VALUES (?1, ?2)",
-            )?
-            .execute([name, &template.name])?;
+        connection.execute(
+            "INSERT INTO profile_template (profile, template) VALUES (?1, ?2)
+             ON CONFLICT DO NOTHING",
+            params![name, template.name],
+        )?;
     }
     Ok(())
 }
@@ -281,15 +280,19 @@ fn users(connection: &Connection, name: &str, which: Use) -> Result<ProfileUsers
         "{condition} UNION SELECT serial_number FROM device
          WHERE served_profile = ?1 AND state = 'InProgress'"
     );
-    let count: i64 = connection
-        .prepare_cached(&format!("SELECT count(*) FROM ({users})"))?
-        .query_row([name], |row| row.get(0))?;
-    let mut statement =
-        connection.prepare_cached(&format!("{users} ORDER BY serial_number LIMIT 5"))?;
-    let rows = statement.query_map([name], |row| row.get(0))?;
+    let count: i64 = connection.query_one(
+        &format!("SELECT count(*) FROM ({users}) AS users"),
+        params![name],
+        |row| row.get(0),
+    )?;
+    let rows = connection.query_all(
+        &format!("{users} ORDER BY serial_number LIMIT 5"),
+        params![name],
+        |row| row.get(0),
+    )?;
     Ok(ProfileUsers {
         count: u64::try_from(count).unwrap_or(0),
-        serial_numbers: rows.collect::<Result<_, _>>()?,
+        serial_numbers: rows,
     })
 }
 
@@ -297,10 +300,11 @@ fn put_template(
     connection: &Connection,
     new: &NewTemplate,
 ) -> Result<Option<(Template, bool)>, StoreError> {
-    let there: Option<(String, Option<String>)> = connection
-        .prepare_cached("SELECT kind, description FROM template WHERE name = ?1")?
-        .query_row([&new.name], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
+    let there: Option<(String, Option<String>)> = connection.query_optional(
+        "SELECT kind, description FROM template WHERE name = ?1",
+        params![new.name],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
     let mut changed = false;
     let description = match there {
         Some((kind, _)) if kind_of(&kind)? != new.kind => return Ok(None),
@@ -310,23 +314,20 @@ fn put_template(
             new.description.clone()
         }
     };
-    connection
-        .prepare_cached(
-            "INSERT INTO template (name, kind, description) VALUES (?1, ?2, ?3)
+    connection.execute(
+        "INSERT INTO template (name, kind, description) VALUES (?1, ?2, ?3)
              ON CONFLICT (name) DO UPDATE SET description = excluded.description",
-        )?
-        .execute(params![new.name, new.kind.as_str(), description])?;
+        params![new.name, new.kind.as_str(), description],
+    )?;
     let before = versions(connection, &new.name)?;
     let newest = before.last();
     if newest.is_none_or(|newest| newest.sha256 != new.sha256 || newest.syntax != new.syntax) {
         changed = true;
-        connection
-            .prepare_cached(
-                "INSERT INTO template_version
+        connection.execute(
+            "INSERT INTO template_version
                     (name, version, syntax, size, sha256, created_at, content)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
+            params![
                 new.name,
                 newest.map_or(1, |newest| newest.version + 1),
                 new.syntax.as_str(),
@@ -334,7 +335,8 @@ fn put_template(
                 new.sha256,
                 new.time.secs(),
                 new.content,
-            ])?;
+            ],
+        )?;
     }
     next_generation(connection)?;
     let template = Template {
@@ -347,24 +349,25 @@ fn put_template(
 }
 
 fn versions(connection: &Connection, name: &str) -> Result<Vec<TemplateVersion>, StoreError> {
-    let mut statement = connection.prepare_cached(
+    let rows = connection.query_all(
         "SELECT version, syntax, size, sha256, created_at, id FROM template_version
          WHERE name = ?1 ORDER BY version",
+        params![name],
+        |row| {
+            Ok(TemplateVersion {
+                version: row.get(0)?,
+                syntax: match row.get::<String>(1)?.as_str() {
+                    "verbatim" => Syntax::Verbatim,
+                    _ => Syntax::Jinja,
+                },
+                size: u64::try_from(row.get::<i64>(2)?).unwrap_or(0),
+                sha256: row.get(3)?,
+                created_at: UnixTime::from_secs(row.get(4)?),
+                id: row.get(5)?,
+            })
+        },
     )?;
-    let rows = statement.query_map([name], |row| {
-        Ok(TemplateVersion {
-            version: row.get(0)?,
-            syntax: match row.get::<_, String>(1)?.as_str() {
-                "verbatim" => Syntax::Verbatim,
-                _ => Syntax::Jinja,
-            },
-            size: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
-            sha256: row.get(3)?,
-            created_at: UnixTime::from_secs(row.get(4)?),
-            id: row.get(5)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(rows)
 }
 
 /// None: there is none of that name, or not that version of it.
@@ -372,13 +375,12 @@ fn template_kind(
     connection: &Connection,
     template: &TemplateRef,
 ) -> Result<Option<TemplateKind>, StoreError> {
-    let kind: Option<String> = connection
-        .prepare_cached(
-            "SELECT kind FROM template WHERE name = ?1 AND (?2 IS NULL OR EXISTS
+    let kind: Option<String> = connection.query_optional(
+        "SELECT kind FROM template WHERE name = ?1 AND (?2 IS NULL OR EXISTS
                 (SELECT 1 FROM template_version AS v WHERE v.name = ?1 AND v.version = ?2))",
-        )?
-        .query_row(params![template.name, template.version], |row| row.get(0))
-        .optional()?;
+        params![template.name, template.version],
+        |row| row.get(0),
+    )?;
     kind.as_deref().map(kind_of).transpose()
 }
 
@@ -392,36 +394,31 @@ fn kind_of(text: &str) -> Result<TemplateKind, StoreError> {
     }
 }
 
-type ProfileRow = (String, String, i64, i64);
-
-fn read_profile(row: &Row<'_>) -> rusqlite::Result<ProfileRow> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-}
-
-fn parse_profile((name, spec, created_at, updated_at): ProfileRow) -> Result<Profile, StoreError> {
+fn read_profile(row: &Row<'_>) -> Result<Profile, StoreError> {
+    let spec: String = row.get(1)?;
     Ok(Profile {
-        name,
+        name: row.get(0)?,
         spec: serde_json::from_str(&spec).map_err(|_| StoreError::Damaged {
             what: "profile.spec",
         })?,
-        created_at: UnixTime::from_secs(created_at),
-        updated_at: UnixTime::from_secs(updated_at),
+        created_at: UnixTime::from_secs(row.get(2)?),
+        updated_at: UnixTime::from_secs(row.get(3)?),
     })
 }
 
 fn load_profile(connection: &Connection, name: &str) -> Result<Option<Profile>, StoreError> {
-    connection
-        .prepare_cached("SELECT name, spec, created_at, updated_at FROM profile WHERE name = ?1")?
-        .query_row([name], read_profile)
-        .optional()?
-        .map(parse_profile)
-        .transpose()
+    connection.query_optional(
+        "SELECT name, spec, created_at, updated_at FROM profile WHERE name = ?1",
+        params![name],
+        read_profile,
+    )
 }
 
 fn next_generation(connection: &Connection) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("UPDATE catalog SET generation = generation + 1 WHERE id = 1")?
-        .execute([])?;
+    connection.execute(
+        "UPDATE catalog SET generation = generation + 1 WHERE id = 1",
+        &[],
+    )?;
     Ok(())
 }
 

@@ -1,0 +1,206 @@
+//! A connection to either database. Rows are read and written by one SQL text for both; where the
+//! databases differ is in `connection/` and in [`dialect`], and nowhere else.
+//!
+//! Statements are written as SQLite takes them, parameters as `?1`. What to keep to, so that
+//! PostgreSQL takes them too:
+//!
+//! - `ON CONFLICT … DO …` and `RETURNING id` in the place of `INSERT OR …` and the last row id; in
+//!   `DO UPDATE` columns of the row that is there are named with their table;
+//! - truth is an INTEGER of 0 or 1, so `CASE WHEN … THEN 1 ELSE 0 END` where a condition is written
+//!   into a column;
+//! - a subquery in `FROM` has a name; a sum of integers is cast; JSON is taken apart in Rust.
+
+pub(super) mod dialect;
+mod sqlite;
+mod value;
+
+use std::cell::Cell;
+use std::path::Path;
+
+use crate::StoreError;
+
+pub(super) use value::{FromValue, ToValue, Value};
+
+/// Parameters of a statement.
+macro_rules! params {
+    ($($value:expr),* $(,)?) => {
+        &[$($crate::store::connection::ToValue::to_value(&$value)),*]
+    };
+}
+pub(super) use params;
+
+/// A connection to a database, and the transaction that it is in.
+pub(super) struct Connection {
+    session: Session,
+    changes: Cell<u64>,
+}
+
+enum Session {
+    Sqlite(sqlite::Session),
+}
+
+/// A row of an answer.
+pub(super) enum Row<'a> {
+    /// Of SQLite.
+    Sqlite(&'a rusqlite::Row<'a>),
+}
+
+impl Connection {
+    /// The connection that writes to a file, which is made if need be.
+    pub(super) fn sqlite(path: &Path) -> Result<Self, StoreError> {
+        sqlite::Session::writer(path).map(|session| Self::new(Session::Sqlite(session)))
+    }
+
+    /// One of the connections that only read a file.
+    pub(super) fn sqlite_reader(path: &Path) -> Result<Self, StoreError> {
+        sqlite::Session::reader(path).map(|session| Self::new(Session::Sqlite(session)))
+    }
+
+    fn new(session: Session) -> Self {
+        Self {
+            session,
+            changes: Cell::new(0),
+        }
+    }
+
+    /// Carries out a statement, and answers how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, parameters: &[Value<'_>]) -> Result<u64, StoreError> {
+        let changed = match &self.session {
+            Session::Sqlite(session) => session.execute(sql, parameters),
+        }?;
+        self.changes.set(self.changes.get() + changed);
+        Ok(changed)
+    }
+
+    /// Reads the rows of an answer.
+    pub(super) fn query_all<T>(
+        &self,
+        sql: &str,
+        parameters: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = match &self.session {
+            Session::Sqlite(session) => session.query(sql, parameters, read),
+        }?;
+        if !sql.starts_with("SELECT") {
+            let changed = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+            self.changes.set(self.changes.get().saturating_add(changed));
+        }
+        Ok(rows)
+    }
+
+    /// Reads an answer of at most one row.
+    pub(super) fn query_optional<T>(
+        &self,
+        sql: &str,
+        parameters: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        Ok(self.query_all(sql, parameters, read)?.pop())
+    }
+
+    /// Reads an answer of one row.
+    pub(super) fn query_one<T>(
+        &self,
+        sql: &str,
+        parameters: &[Value<'_>],
+        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.query_optional(sql, parameters, read)?
+            .ok_or(StoreError::Damaged { what: "a row" })
+    }
+
+    /// Reads the answer to `SELECT EXISTS …`.
+    pub(super) fn exists(&self, sql: &str, parameters: &[Value<'_>]) -> Result<bool, StoreError> {
+        self.query_one(sql, parameters, |row| row.get(0))
+    }
+
+    /// Carries out what has neither parameters nor an answer; several statements with `;` between.
+    pub(super) fn batch(&self, sql: &str) -> Result<(), StoreError> {
+        match &self.session {
+            Session::Sqlite(session) => session.batch(sql),
+        }
+    }
+
+    /// Reads from one state of the database.
+    pub(super) fn snapshot<T>(
+        &self,
+        read: impl FnOnce(&Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.begin(dialect::SNAPSHOT)?;
+        let result = read(self);
+        // Nothing was written, so it is all the same how it ends.
+        let ended = self.batch("COMMIT");
+        result.and_then(|result| ended.map(|()| result))
+    }
+
+    /// Begins a transaction that writes. Only one does at a time, whatever the instance.
+    pub(super) fn begin_writing(&self) -> Result<(), StoreError> {
+        self.begin(dialect::WRITE)
+    }
+
+    /// Makes durable what was written.
+    pub(super) fn commit(&self) -> Result<(), StoreError> {
+        self.batch("COMMIT")
+    }
+
+    /// Leaves the transaction, whatever it has come to.
+    pub(super) fn abandon(&mut self) {
+        match &self.session {
+            Session::Sqlite(session) => session.abandon(),
+        }
+    }
+
+    /// Writes, or leaves all as it was if that fails or `keep` says so.
+    pub(super) fn nested<T>(
+        &self,
+        write: impl FnOnce(&Self) -> Result<T, StoreError>,
+        keep: impl FnOnce(&T) -> bool,
+    ) -> Result<T, StoreError> {
+        self.batch("SAVEPOINT nested")?;
+        let result = write(self);
+        if !result.as_ref().is_ok_and(keep) {
+            self.batch("ROLLBACK TO nested")?;
+        }
+        self.batch("RELEASE nested")?;
+        result
+    }
+
+    /// How many rows were changed so far, also by what was taken back since.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    /// The version of the tables; 0: there are none.
+    pub(super) fn version(&self) -> Result<i64, StoreError> {
+        match &self.session {
+            Session::Sqlite(session) => session.version(),
+        }
+    }
+
+    /// Makes the tables of the next version.
+    pub(super) fn make_tables(&self, step: &str, version: i64) -> Result<(), StoreError> {
+        match &self.session {
+            Session::Sqlite(session) => {
+                session.batch(step)?;
+                session.set_version(version)
+            }
+        }
+    }
+
+    fn begin(&self, kind: dialect::Begin) -> Result<(), StoreError> {
+        match &self.session {
+            Session::Sqlite(session) => session.batch(kind.sqlite),
+        }
+    }
+}
+
+impl Row<'_> {
+    /// The value of a column, counted from 0.
+    pub(super) fn get<T: FromValue>(&self, index: usize) -> Result<T, StoreError> {
+        let value = match self {
+            Self::Sqlite(row) => sqlite::value(row, index)?,
+        };
+        T::from_value(value).ok_or(StoreError::Damaged { what: "a column" })
+    }
+}
