@@ -12,6 +12,7 @@ use sztp_core::dns::DomainName;
 use sztp_voucher::yang::Encoding;
 
 use super::dns::{self, Dns};
+use super::dhcp::{self, Asking};
 use super::platform::Behaviour;
 use super::sources::{Artifacts, DeviceSources, spoken_of};
 use super::story::Log;
@@ -74,6 +75,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DOMAIN")]
     dns_domain: Vec<String>,
     /// Certificates that voucher signers must lead to, in files or in directories: the
+    /// Ask DHCP servers for options 143 and 136 on this network interface, which must have an
+    /// address; all: on each that has one. Leases are then read only where --dhcp-lease names
+    /// them. Needs root or CAP_NET_BIND_SERVICE; repeatable
+    #[arg(long, value_name = "INTERFACE")]
+    dhcp_ask: Vec<String>,
+    /// Seconds in which a DHCP server must have answered (default: 10)
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    dhcp_timeout: Option<u64>,
     /// manufacturer's
     #[arg(long, value_name = "F", num_args = 1..)]
     voucher_anchor: Vec<PathBuf>,
@@ -211,7 +220,7 @@ impl Options {
         let order = options.order(&sources, !servers.is_empty());
         if order.is_empty() || (order.contains(&Source::BootstrapServers) && servers.is_empty()) {
             return Err(missing("server").hint(
-                "or name another source, as with --removable, --dhcp-lease or --source dns",
+                "or name another source, as with --removable, --dhcp-lease, --dhcp-ask or --source dns",
             ));
         }
         let retry = options.retry();
@@ -328,6 +337,8 @@ impl Options {
             os_name: self.os_name.or(file.os_name),
             os_version: self.os_version.or(file.os_version),
             running_image_sha256: self.running_image_sha256.or(file.running_image_sha256),
+            dhcp_ask: either(self.dhcp_ask, file.dhcp_ask),
+            dhcp_timeout: self.dhcp_timeout.or(file.dhcp_timeout),
             encoding: self.encoding.or(file.encoding),
             send_nonce: self.send_nonce || file.send_nonce,
             no_clock: self.no_clock || file.no_clock,
@@ -407,14 +418,26 @@ impl Options {
         })
     }
 }
+            self.asking(),
 
 /// The sources of RFC 8572 §4.
 #[derive(Debug, Clone, Copy, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+            self.log.unwrap_or_default(),
 enum SourceName {
     /// Files on removable storage
     RemovableStorage,
-    /// DHCP options 143 and 136, from leases
+    fn asking(&self) -> Option<Asking> {
+        let patience = self.dhcp_timeout.map(Duration::from_secs);
+        // No interface of Linux can have this name.
+        let all = self.dhcp_ask.iter().any(|name| name == "all");
+        (!self.dhcp_ask.is_empty()).then(|| Asking {
+            interfaces: if all { Vec::new() } else { self.dhcp_ask.clone() },
+            patience: patience.unwrap_or(dhcp::PATIENCE),
+        })
+    }
+
+    /// DHCP options 143 and 136, from leases or from servers that are asked
     Dhcp,
     /// TXT and SRV records, by multicast and from DNS servers
     Dns,
@@ -616,3 +639,7 @@ mod tests {
         assert_eq!(order, Source::LOCAL_FIRST);
     }
 }
+        assert_eq!(
+            all.dhcp_timeout.map(Duration::from_secs),
+            Some(dhcp::PATIENCE)
+        );

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use sztp_core::artifacts::BootstrappingData;
 use sztp_core::client::{Records, RemovableStorage, Sources};
 use sztp_core::device::Source;
+use sztp_core::dhcp::Family;
 use sztp_core::dns::{DomainName, Query};
 use sztp_core::removable_storage::{FileSet, StoredFile};
 
+use super::dhcp::{Asking, Reply};
 use super::dns::Dns;
 use super::leases;
+use super::story::Log;
 use crate::files;
 
 /// What the machine may ask for.
@@ -20,9 +23,13 @@ pub(super) struct DeviceSources {
     pub(super) artifacts: Option<Artifacts>,
     /// Where media are mounted; none: the usual places.
     pub(super) removable: Vec<PathBuf>,
-    /// Lease files; none: the usual ones.
+    /// Lease files; none: the usual ones, unless DHCP servers are asked.
     pub(super) leases: Vec<PathBuf>,
+    /// Asking DHCP servers, if it is wanted.
+    pub(super) asking: Option<Asking>,
     pub(super) dns: Dns,
+    /// Where is told what they gave.
+    pub(super) log: Log,
     /// The media that were listed last.
     media: RemovableStorage,
 }
@@ -64,13 +71,17 @@ impl DeviceSources {
         artifacts: Option<Artifacts>,
         removable: Vec<PathBuf>,
         leases: Vec<PathBuf>,
+        asking: Option<Asking>,
         dns: Dns,
+        log: Log,
     ) -> Self {
         Self {
             artifacts,
             removable,
             leases,
+            asking,
             dns,
+            log,
             media: RemovableStorage::default(),
         }
     }
@@ -104,7 +115,35 @@ impl Sources for DeviceSources {
     }
 
     async fn dhcp_options(&mut self) -> Result<Vec<Vec<u8>>, String> {
-        leases::read_all(&self.leases)
+        let Some(asking) = &self.asking else {
+            return leases::read_all(&self.leases);
+        };
+        let mut values = Vec::new();
+        let mut problems = Vec::new();
+        match asking.ask().await {
+            Ok(heard) => {
+                for reply in heard.replies {
+                    self.log.note(&told_by(&reply));
+                    values.extend(reply.value);
+                }
+                problems.extend(heard.problems.iter().map(ToString::to_string));
+            }
+            Err(error) => problems.push(error.to_string()),
+        }
+        // What was given out now comes before what was given out some time.
+        if !self.leases.is_empty() {
+            match leases::read_all(&self.leases) {
+                Ok(leased) => values.extend(leased),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if values.is_empty() && !problems.is_empty() {
+            return Err(problems.join("; "));
+        }
+        for problem in problems {
+            self.log.note(&problem);
+        }
+        Ok(values)
     }
 
     async fn domains(&mut self) -> Result<Vec<DomainName>, String> {
@@ -114,6 +153,19 @@ impl Sources for DeviceSources {
     async fn resolve(&mut self, query: &Query) -> Result<Records, String> {
         self.dns.resolve(query).await
     }
+}
+
+fn told_by(reply: &Reply) -> String {
+    let protocol = match reply.family {
+        Family::V4 => "DHCPv4",
+        Family::V6 => "DHCPv6",
+    };
+    let what = match reply.value {
+        Some(_) => "names bootstrap servers",
+        None => "names no bootstrap server",
+    };
+    let (server, interface) = (reply.server, &reply.interface);
+    format!("the {protocol} server {server} on {interface} {what}")
 }
 
 /// The directories below those where media are mounted.
@@ -139,7 +191,7 @@ fn mounted() -> Vec<PathBuf> {
 pub(super) fn spoken_of(sources: &DeviceSources, servers: bool) -> Vec<Source> {
     let spoken = |source: &Source| match source {
         Source::RemovableStorage => sources.artifacts.is_some() || !sources.removable.is_empty(),
-        Source::Dhcp => !sources.leases.is_empty(),
+        Source::Dhcp => !sources.leases.is_empty() || sources.asking.is_some(),
         Source::Dns => !sources.dns.servers.is_empty() || !sources.dns.domains.is_empty(),
         Source::BootstrapServers => servers,
         _ => false,

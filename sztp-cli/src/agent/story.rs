@@ -39,6 +39,14 @@ impl Log {
         }
     }
 
+    /// Tells what came of looking somewhere.
+    pub(super) fn note(self, text: &str) {
+        match self {
+            Self::Text => anstream::eprintln!("{}", printable(&format!("[device] {text}"))),
+            Self::Json => print("info", text, &json!({})),
+        }
+    }
+
     /// Tells what went wrong, where that is not said in the end anyway.
     pub(super) fn tell_failure(self, failure: &Failure) {
         if self == Self::Json {
