@@ -63,7 +63,7 @@ async fn bootstrap(lab: &LabPki, server: &Server, idevid: sztp_server::lab::Iden
     config.idevid = Some(idevid.certificate.clone());
     let identity = Identity {
         chain: vec![idevid.certificate, lab.idevid_ca.certificate.clone()],
-        key: idevid.key,
+        key: idevid.key.into(),
     };
     let clock = || WallClock::Trusted(now());
     let client = Client::new(Some(identity), Settings::default(), clock);

@@ -361,7 +361,7 @@ async fn make_identities(
             };
             Ok(client::Identity {
                 chain: vec![identity.certificate, maker.idevid_ca.certificate.clone()],
-                key: identity.key,
+                key: identity.key.into(),
             })
         };
         members.iter().zip(own).map(shown).collect()

@@ -67,8 +67,8 @@ pub use pkcs11::{Pkcs11Error, Pkcs11Module, Pkcs11Signer, Pkcs11Uri};
 pub use rule::Rule;
 #[cfg(feature = "rustls")]
 pub use rustls_verifier::{
-    AnyClientCertificate, ServerTrust, ServerVerifier, TlsVersions, client_config,
-    client_config_speaking, server_config, server_config_with_identities,
+    AnyClientCertificate, ServerTrust, ServerVerifier, TlsKey, TlsVersions, client_config,
+    client_config_speaking, client_config_with_key, server_config, server_config_with_identities,
 };
 pub use server_name::certificate_names_host;
 pub use signed_data::{

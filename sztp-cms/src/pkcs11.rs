@@ -1,9 +1,10 @@
-//! Signing with keys in PKCS#11 tokens: HSMs, smart cards, TPMs with a PKCS#11 layer.
+//! Signing and decrypting with keys in PKCS#11 tokens: HSMs, smart cards, TPMs with a PKCS#11 layer.
 //!
 //! The one part of this crate that does I/O: it loads the token's module and talks to it, and reads
 //! the PIN from a file if the URI says so. Digests are made here and only the signature itself in
 //! the token, as that is what every token can do.
 
+mod decryption;
 mod error;
 mod signer;
 mod uri;
@@ -67,7 +68,10 @@ impl Pkcs11Module {
             None if token.login_required() => return Err(Pkcs11Error::PinRequired),
             None => {}
         }
-        Pkcs11Signer::find(session, uri)
+        Pkcs11Signer::find(session, uri, |mechanism| {
+            let found = self.0.get_mechanism_info(slot, mechanism);
+            found.is_ok_and(|info| info.decrypt() || info.derive())
+        })
     }
 
     fn token(&self, uri: &Pkcs11Uri) -> Result<(Slot, TokenInfo), Pkcs11Error> {

@@ -5,6 +5,7 @@
 //! not read X.509 version 1 certificates, which devices and owners do have.
 
 mod identities;
+mod tls_key;
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,6 +24,8 @@ use rustls::{
 };
 
 use self::identities::Identities;
+use self::tls_key::NOT_ITS_KEY;
+pub use self::tls_key::TlsKey;
 #[cfg(feature = "ml-dsa")]
 use crate::MlDsaParameterSet;
 use crate::{
@@ -210,6 +213,18 @@ pub fn client_config_speaking(
     verifier: ServerVerifier,
     identity: Option<(&[Certificate], &SigningKey)>,
 ) -> Result<ClientConfig, Error> {
+    let key = identity.map(|(_, key)| TlsKey::from(key.clone()));
+    let identity = identity.zip(key.as_ref());
+    let identity = identity.map(|((chain, _), key)| (chain, key));
+    client_config_with_key(versions, verifier, identity)
+}
+
+/// The same with a key that need not be in memory.
+pub fn client_config_with_key(
+    versions: TlsVersions,
+    verifier: ServerVerifier,
+    identity: Option<(&[Certificate], &TlsKey)>,
+) -> Result<ClientConfig, Error> {
     let versions: &[&SupportedProtocolVersion] = match versions {
         TlsVersions::All => &[&TLS13, &TLS12],
         TlsVersions::UpTo12 => &[&TLS12],
@@ -222,7 +237,7 @@ pub fn client_config_speaking(
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => builder
-            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified(chain, key)?))),
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key.certified(chain)?))),
     };
     // One connection has nothing to resume, and the cache for it is larger than all else.
     config.resumption = Resumption::disabled();
@@ -268,9 +283,7 @@ fn certified(chain: &[Certificate], key: &SigningKey) -> Result<CertifiedKey, Er
         .first()
         .is_some_and(|end_entity| end_entity.spki_der() == key.public_key().spki_der());
     if !fits {
-        return Err(Error::General(
-            "the certificate does not hold the private key's public key".to_owned(),
-        ));
+        return Err(Error::General(NOT_ITS_KEY.to_owned()));
     }
     let der = key
         .to_pkcs8_der()

@@ -261,6 +261,13 @@ pub fn key_type_of(algorithm_identifier: &[u8]) -> Option<KeyType> {
     known.find_map(|(key_type, known)| (*known == algorithm_identifier).then_some(*key_type))
 }
 
+/// The DER AlgorithmIdentifier of a key, given as SubjectPublicKeyInfo, to compare with what a request
+/// asks for; none: malformed.
+pub fn key_algorithm_of(spki: &[u8]) -> Option<Vec<u8>> {
+    let mut outer = SliceReader::new(spki).ok()?;
+    spki_algorithm(&mut outer).ok()
+}
+
 /// RFC 5480 §2.1.1, RFC 8410 §3, RFC 3279 §2.3.1. That of RSA says nothing of the size, which is the
 /// device's to choose.
 const ALGORITHMS: [(KeyType, &[u8]); 5] = [
@@ -300,11 +307,7 @@ fn key_algorithm(info: &[u8]) -> Result<Vec<u8>, der::Error> {
     let found = outer.sequence(|info| {
         let _version = u8::decode(info)?;
         let _subject = AnyRef::decode(info)?;
-        let algorithm = info.sequence(|key| {
-            let algorithm = AnyRef::decode(key)?.to_der()?;
-            let _key = der::asn1::BitStringRef::decode(key)?;
-            Ok::<_, der::Error>(algorithm)
-        })?;
+        let algorithm = spki_algorithm(info)?;
         while !info.is_finished() {
             let _attributes = AnyRef::decode(info)?;
         }
@@ -312,6 +315,14 @@ fn key_algorithm(info: &[u8]) -> Result<Vec<u8>, der::Error> {
     })?;
     outer.finish()?;
     Ok(found)
+}
+
+fn spki_algorithm<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<u8>, der::Error> {
+    reader.sequence(|key| {
+        let algorithm = AnyRef::decode(key)?.to_der()?;
+        let _key = der::asn1::BitStringRef::decode(key)?;
+        Ok::<_, der::Error>(algorithm)
+    })
 }
 
 fn check_format(format: &str, path: impl Fn() -> String) -> Result<(), YangError> {
@@ -347,7 +358,7 @@ mod tests {
 
     #[test]
     fn keys_are_offered_as_their_certificates_name_them() {
-        use sztp_cms::{CertificationRequestBuilder, SigningKey};
+        use sztp_cms::{CertificationRequestBuilder, Signer as _, SigningKey};
         for (key_type, der) in ALGORITHMS {
             assert_eq!(algorithm_of(key_type), Some(der));
             assert_eq!(key_type_of(der), Some(key_type));
@@ -364,6 +375,7 @@ mod tests {
                 })
                 .unwrap();
             assert_eq!(key_algorithm(&info).as_deref(), Ok(der));
+            assert_eq!(key_algorithm_of(key.spki_der()).as_deref(), Some(der));
         }
         assert_eq!(algorithm_of(KeyType::Rsa2048), None);
         assert_eq!(key_type_of(&[0x30, 0]), None);

@@ -369,7 +369,7 @@ async fn a_key_that_is_not_the_certificates_is_noticed() {
     let server = Server::of(HOST, bootstrap_server(move |_| data.clone())).await;
     let identity = Identity {
         chain: vec![world().idevid.clone()],
-        key: pair::key(),
+        key: pair::key().into(),
     };
     let localhost = vec![server.address.ip()];
     let settings = Settings {

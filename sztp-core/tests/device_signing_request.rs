@@ -3,17 +3,21 @@
 mod pair;
 
 use pair::{
-    Pair, Reply, Server, bootstrapped, codes, not_trusting, onboarding, trusting, unsigned, world,
+    Pair, Reply, Server, bootstrapped, codes, not_trusting, onboarding, running, trusting,
+    unsigned, world,
 };
-use sztp_core::conveyed_info::ConveyedInfo;
+use sha2::{Digest as _, Sha256};
+use sztp_core::conveyed_info::{BootImage, ConveyedInfo, ImageVerification};
 use sztp_core::csr::{CMC_CSR, CMP_CSR, CsrRequest, CsrSupport, P10_CSR};
-use sztp_core::device::{Device, DeviceConfig, Output};
+use sztp_core::device::{Device, DeviceConfig, Output, SavedState};
 use sztp_core::restconf::{Errors, RestconfError};
 use sztp_core::rpc::ProgressType::*;
 use sztp_core::rpc::{Csr, ReportingLevel};
 use sztp_voucher::yang::Encoding;
 
 const HOST: &str = "boot.example";
+const IMAGE: &[u8] = b"AxOS 2.0";
+const URI: &str = "http://files.example/axos";
 /// ecPublicKey with prime256v1.
 const EC_P256: &[u8] = &[
     0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1,
@@ -261,19 +265,67 @@ fn the_key_of_a_failed_attempt_is_deleted_by_this_process_or_the_next() {
     assert_eq!(pair.effects(), ["csr with a new key", "discard key"]);
 
     let mut pair = Pair::new([server()]);
+    let state = killed_while_making_a_key(&mut pair);
+    pair.csrs = vec![b"csr".to_vec()];
+    pair.drive(&mut Device::restore(able(trusting(HOST)), state.clone()));
+    // The platform has the key, and takes it.
+    assert_eq!(pair.effects(), ["csr with a new key", "discard key"]);
+
+    let existing = CsrRequest {
+        algorithm_identifier: None,
+        ..request()
+    };
+    let mut pair = Pair::new([wanting(vec![existing])]);
+    pair.csrs = vec![b"csr".to_vec()];
+    bootstrapped(&pair.drive(&mut Device::restore(able(trusting(HOST)), state.clone())));
+    assert_eq!(pair.effects()[..2], ["discard key", "csr with the old key"]);
+
+    let mut pair = Pair::new([Server::new(HOST, |_| Reply::status(500))]);
+    pair.drive(&mut Device::restore(able(trusting(HOST)), state));
+    assert_eq!(pair.effects(), ["discard key"]);
+}
+
+#[test]
+fn a_server_that_has_issued_the_certificate_already_finds_its_key() {
+    let mut pair = Pair::new([wanting(vec![request()])]);
+    let state = killed_while_making_a_key(&mut pair);
+    bootstrapped(&pair.drive(&mut Device::restore(able(trusting(HOST)), state)));
+    assert!(!pair.effects().contains(&"discard key"));
+}
+
+#[test]
+fn the_key_survives_the_reboot_into_another_image() {
+    let mut image = onboarding();
+    image.boot_image = Some(BootImage {
+        os_name: Some("AxOS".to_owned()),
+        os_version: Some("2.0".to_owned()),
+        download_uris: vec![URI.to_owned()],
+        image_verification: vec![ImageVerification::sha256(Sha256::digest(IMAGE).into())],
+    });
+    let info = ConveyedInfo::Onboarding(image);
+    let mut requests = vec![request()].into_iter();
+    let server = Server::new(HOST, move |_| match requests.next() {
+        Some(request) => wanted(&request),
+        None => Reply::Data(unsigned(&info, ReportingLevel::Minimal)),
+    });
+    let mut pair = Pair::new([server]);
+    pair.csrs = vec![b"csr".to_vec()];
+    pair.images.insert(URI, IMAGE.to_vec());
+    pair.after_reboot = Some(running("2.0"));
+    bootstrapped(&pair.run(able(trusting(HOST))));
+    assert!(pair.effects().contains(&"reboot"), "{:?}", pair.effects());
+    assert!(!pair.effects().contains(&"discard key"));
+}
+
+/// The state of a process that is killed while it makes a key.
+fn killed_while_making_a_key(pair: &mut Pair) -> SavedState {
     let mut device = Device::new(able(trusting(HOST)));
-    let state = loop {
+    loop {
         let output = device.poll_output().expect("an output");
         if matches!(output, Output::MakeCsr(_)) {
-            break device.save();
+            return device.save();
         }
         let input = pair.perform(output);
         device.handle_input(pair.clock, input);
-    };
-    pair.csrs = vec![b"csr".to_vec()];
-    pair.drive(&mut Device::restore(able(trusting(HOST)), state));
-    assert_eq!(
-        pair.effects(),
-        ["discard key", "csr with a new key", "discard key"]
-    );
+    }
 }

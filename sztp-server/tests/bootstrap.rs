@@ -86,7 +86,7 @@ fn boot(rig: &Rig, trust: EndpointTrust) -> (Outcome, Vec<String>) {
             idevid.certificate.clone(),
             rig.lab.idevid_ca.certificate.clone(),
         ],
-        key: idevid.key.clone(),
+        key: idevid.key.clone().into(),
     };
     let settings = Settings {
         download_directory: rig.directory.path().to_owned(),

@@ -123,7 +123,7 @@ impl Network {
         };
         let identity = Identity {
             chain: vec![idevid.certificate, self.pki.idevid_ca.certificate.clone()],
-            key: idevid.key,
+            key: idevid.key.into(),
         };
         let directory = self.directory.join("devices").join(serial_number);
         DemoDevice::unpack(config, identity, directory)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use sztp_cms::{ServerTrust, ServerVerifier, TlsVersions, client_config_speaking};
+use sztp_cms::{ServerTrust, ServerVerifier, TlsVersions, client_config_with_key};
 use sztp_core::client::Identity;
 use sztp_core::device::GET_BOOTSTRAPPING_DATA;
 use sztp_core::restconf::media_type;
@@ -28,7 +28,7 @@ pub(super) async fn drip(
     let begun = Instant::now();
     let shown = Some((identity.chain.as_slice(), &identity.key));
     let connecting = async {
-        let config = client_config_speaking(versions, ServerVerifier::new(trust), shown)
+        let config = client_config_with_key(versions, ServerVerifier::new(trust), shown)
             .map_err(std::io::Error::other)?;
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;

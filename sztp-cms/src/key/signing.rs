@@ -21,6 +21,19 @@ pub trait Signer: Send + Sync {
     fn spki_der(&self) -> &[u8];
     /// Signs a message.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError>;
+    /// Signs a message with another algorithm of the key's kind, as TLS chooses one; a signer that
+    /// has but one refuses.
+    fn sign_with(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+    ) -> Result<Vec<u8>, SignatureError> {
+        if algorithm == self.algorithm() {
+            self.sign(message)
+        } else {
+            Err(SignatureError::WrongKeyType)
+        }
+    }
 }
 
 /// A kind of key to generate.
@@ -214,6 +227,17 @@ impl Signer for SigningKey {
             .private
             .sign(self.algorithm, message)
             .ok_or(SignatureError::Signing)
+    }
+
+    fn sign_with(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+    ) -> Result<Vec<u8>, SignatureError> {
+        match self.with_algorithm(algorithm) {
+            Ok(key) => key.sign(message),
+            Err(_) => Err(SignatureError::WrongKeyType),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use cryptoki::session::Session;
 use der::Encode;
 use der::asn1::{BitString, ObjectIdentifier};
 
-use super::{Pkcs11Error, Pkcs11Module, Pkcs11Uri, token_error};
+use super::{Pkcs11Error, Pkcs11Module, Pkcs11Uri, decryption, token_error};
 use crate::algorithm::RSA_ENCRYPTION;
 use crate::ber::{INTEGER, OCTET_STRING, Reader, SEQUENCE, encode};
 use crate::{
@@ -21,12 +21,15 @@ use crate::{
 /// Signs with a key that stays in its token: ECDSA, RSA (PKCS#1 v1.5 and PSS) or Ed25519.
 ///
 /// Each signature is checked with the public key before it is handed out. One signature is made at
-/// a time; who needs more at once opens several signers.
+/// a time; who needs more at once opens several signers. It decrypts, too, if the token lets it:
+/// [`Self::can_decrypt`].
 pub struct Pkcs11Signer {
     session: Mutex<Session>,
     key: ObjectHandle,
     public: PublicKey,
     algorithm: SignatureAlgorithm,
+    /// Whether the token lets the key decrypt.
+    decrypts: bool,
 }
 
 impl Pkcs11Signer {
@@ -50,7 +53,12 @@ impl Pkcs11Signer {
         &self.public
     }
 
-    pub(super) fn find(session: Session, uri: &Pkcs11Uri) -> Result<Self, Pkcs11Error> {
+    /// `knows` answers whether the token has a mechanism for decryption or derivation.
+    pub(super) fn find(
+        session: Session,
+        uri: &Pkcs11Uri,
+        knows: impl Fn(MechanismType) -> bool,
+    ) -> Result<Self, Pkcs11Error> {
         let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
         if let Some(label) = &uri.object {
             template.push(Attribute::Label(label.as_bytes().to_vec()));
@@ -74,16 +82,29 @@ impl Pkcs11Signer {
             return Err(Pkcs11Error::AlwaysAuthenticate);
         }
         let public = public_key(&session, key)?;
+        let decrypts = decryption::is_possible(&session, key, public.kind(), knows)?;
         Ok(Self {
             session: Mutex::new(session),
+            decrypts,
             key,
             algorithm: public.kind().usual_algorithm(),
             public,
         })
     }
 
-    fn sign_in_token(&self, message: &[u8]) -> Option<Vec<u8>> {
-        let (mechanism, input) = match self.algorithm {
+    /// What the token does with the key, one thing at a time.
+    pub(super) fn in_token<T>(&self, work: impl FnOnce(&Session, ObjectHandle) -> T) -> T {
+        // Whoever panicked while using it has left the session as it was.
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&session, self.key)
+    }
+
+    pub(super) fn decrypts(&self) -> bool {
+        self.decrypts
+    }
+
+    fn sign_in_token(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Option<Vec<u8>> {
+        let (mechanism, input) = match algorithm {
             SignatureAlgorithm::Ecdsa(digest) => (Mechanism::Ecdsa, digest.digest(message)),
             SignatureAlgorithm::RsaPkcs1(digest) => {
                 (Mechanism::RsaPkcs, digest.digest_info(message).ok()?)
@@ -99,10 +120,10 @@ impl Pkcs11Signer {
             #[cfg(feature = "ml-dsa")]
             SignatureAlgorithm::MlDsa(_) => return None,
         };
-        // Whoever panicked while signing has left the session as it was.
-        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let signature = session.sign(&mechanism, self.key, &input).ok()?;
-        match self.algorithm {
+        let signature = self
+            .in_token(|session, key| session.sign(&mechanism, key, &input))
+            .ok()?;
+        match algorithm {
             SignatureAlgorithm::Ecdsa(_) => ecdsa_der(&signature),
             _ => Some(signature),
         }
@@ -119,9 +140,22 @@ impl Signer for Pkcs11Signer {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignatureError> {
-        let signature = self.sign_in_token(message).ok_or(SignatureError::Signing)?;
+        self.sign_with(self.algorithm, message)
+    }
+
+    fn sign_with(
+        &self,
+        algorithm: SignatureAlgorithm,
+        message: &[u8],
+    ) -> Result<Vec<u8>, SignatureError> {
+        if !self.public.fits(algorithm) {
+            return Err(SignatureError::WrongKeyType);
+        }
+        let signature = self
+            .sign_in_token(algorithm, message)
+            .ok_or(SignatureError::Signing)?;
         self.public
-            .verify(self.algorithm, message, &signature)
+            .verify(algorithm, message, &signature)
             .map_err(|_| SignatureError::Signing)?;
         Ok(signature)
     }
@@ -176,7 +210,7 @@ fn public_key(session: &Session, private: ObjectHandle) -> Result<PublicKey, Pkc
 }
 
 /// `None` if the object has no such attribute.
-fn read(
+pub(super) fn read(
     session: &Session,
     object: ObjectHandle,
     attribute: AttributeType,

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use sztp_cms::{ServerTrust, ServerVerifier, client_config_speaking};
+use sztp_cms::{ServerTrust, ServerVerifier, client_config_with_key};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -71,7 +71,7 @@ impl Connection {
                     .as_ref()
                     .map(|identity| (identity.chain.as_slice(), &identity.key));
                 let verifier = ServerVerifier::new(trust);
-                let config = client_config_speaking(settings.tls_versions, verifier, identity)
+                let config = client_config_with_key(settings.tls_versions, verifier, identity)
                     .map_err(|error| Fault::tls(address, &error))?;
                 let name = ServerName::try_from(bare.to_owned())
                     .unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));

@@ -23,7 +23,7 @@ mod tls_fault;
 use std::fmt;
 use std::sync::Arc;
 
-use sztp_cms::{Certificate, SigningKey, WallClock};
+use sztp_cms::{Certificate, TlsKey, WallClock};
 
 pub use self::deviation::Deviation;
 use self::download::{Downloaded, download};
@@ -41,8 +41,8 @@ use crate::rpc::ProgressType;
 pub struct Identity {
     /// The IDevID certificate, followed by the intermediates up to the manufacturer's anchor.
     pub chain: Vec<Certificate>,
-    /// Its private key.
-    pub key: SigningKey,
+    /// Its private key, in memory or in a token.
+    pub key: TlsKey,
 }
 
 impl fmt::Debug for Identity {

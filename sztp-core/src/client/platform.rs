@@ -34,7 +34,8 @@ pub trait Platform: Send {
     }
 
     /// Makes a certificate signing request as DER (RFC 9646 §3.2), with a key made for it if the
-    /// request names an algorithm, else with the key of the IDevID.
+    /// request names an algorithm, else with the key of the IDevID. A key of that kind that is still
+    /// there was made for this request by a process that ended, and is used again.
     fn make_csr(
         &mut self,
         request: &CsrRequest,

@@ -49,6 +49,8 @@ pub enum Output {
     },
     /// Make a certificate signing request (RFC 9646 §3.2), with a key made for it if it names an
     /// algorithm, else with the key of the IDevID; answered by [`Input::Csr`] or [`Input::Failed`].
+    /// A key of that kind that is still there, as [`Output::DiscardKey`] did not ask to delete it, was
+    /// made for this request by a process that ended, and is used again.
     /// The request was checked: it is one of those that the device offered.
     MakeCsr(CsrRequest),
     /// Delete the key that was made last: its certificate will not come (RFC 9646 §2.3); answered by

@@ -64,6 +64,9 @@ pub struct Device {
     changed: bool,
     /// Whether there is a key for a certificate that has not come yet.
     key_made: bool,
+    /// Whether it was made before the process ended or the device rebooted, and no server of this
+    /// round has asked for one: it may be what data that come now are meant for.
+    key_kept: bool,
     /// Rounds without success.
     failed_rounds: u32,
     /// The longest that a server of this round asked to be left alone.
@@ -152,6 +155,7 @@ impl Device {
             stage: Stage::Searching,
             changed: false,
             key_made: false,
+            key_kept: false,
             failed_rounds: 0,
             retry_after: None,
             plan: VecDeque::new(),

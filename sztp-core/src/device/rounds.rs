@@ -22,6 +22,7 @@ impl Device {
         self.failures.clear();
         self.retry_after = None;
         self.contact = None;
+        self.key_kept = self.key_made;
         self.plan.clear();
         self.plan_first([
             self.changed.then_some(Step::Rollback),
@@ -31,6 +32,11 @@ impl Device {
 
     /// Everything was tried.
     pub(super) fn end_round(&mut self) -> Option<Output> {
+        if self.key_made {
+            self.key_kept = false;
+            self.plan_first([Some(Step::DiscardKey)]);
+            return None;
+        }
         self.contact = None;
         let Some(backoff) = self.config.retry else {
             return Some(Output::Done(Outcome::Failed(self.failures.clone())));

@@ -9,7 +9,8 @@
 //!   a server that had it already may refuse to hand out data once more;
 //! - an image was installed: it is not installed again if it turns out not to run, and the reboot into
 //!   it is made up for if it has not happened;
-//! - a key was made for a certificate that did not come: it is deleted (RFC 9646 §2.3);
+//! - a key was made for a certificate that did not come: it is used again if a server asks for the
+//!   request once more or gives data at once, and deleted when nothing comes of it (RFC 9646 §2.3);
 //! - bootstrapping has succeeded: nothing is done any more.
 
 use serde::{Deserialize, Serialize};

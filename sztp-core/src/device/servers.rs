@@ -61,7 +61,7 @@ pub(super) struct Contact {
 impl Device {
     /// Goes to what was not tried yet.
     pub(super) fn next_candidate(&mut self) -> Option<Output> {
-        if self.key_made {
+        if self.key_made && !self.key_kept {
             self.plan_first([Some(Step::DiscardKey)]);
             return None;
         }

@@ -42,9 +42,12 @@ impl Device {
             self.refuse_csr(error.into());
             return true;
         }
-        // The key of the request before is of no use any more (RFC 9646 §2.3).
+        // The key of the request before is of no use any more (RFC 9646 §2.3), unless that request
+        // is the one that this process or this boot goes on with.
+        let goes_on = self.key_kept && request.algorithm_identifier.is_some();
+        let useless = self.key_made && !goes_on;
         self.plan_first([
-            self.key_made.then_some(Step::DiscardKey),
+            useless.then_some(Step::DiscardKey),
             Some(Step::MakeCsr(request)),
         ]);
         true
@@ -52,6 +55,7 @@ impl Device {
 
     pub(super) fn make_csr(&mut self, request: CsrRequest) -> Option<Output> {
         self.key_made = request.algorithm_identifier.is_some();
+        self.key_kept = false;
         let awaiting = Awaiting::Csr {
             format: request.format.clone(),
         };

@@ -322,7 +322,7 @@ pub fn client(edit: impl FnOnce(&mut Settings)) -> Client {
     edit(&mut settings);
     let identity = Identity {
         chain: vec![world().idevid.clone()],
-        key: world().idevid_key.clone(),
+        key: world().idevid_key.clone().into(),
     };
     Client::new(Some(identity), settings, || WallClock::Trusted(NOW))
 }
