@@ -8,9 +8,11 @@ mod dhcp;
 mod dns;
 mod hook;
 mod hook_guard;
+mod idevid_key;
 mod leases;
 mod network;
 mod options;
+mod own_certificate;
 mod payload;
 mod platform;
 mod run;
@@ -21,13 +23,14 @@ mod verdict;
 
 use std::future::Future;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Subcommand;
 use sztp_cms::WallClock;
+use sztp_core::artifacts::ArtifactError;
 use sztp_core::client::{Client, Identity, Settings};
-use sztp_core::device::{DeviceConfig, DeviceKey, RunningImage};
+use sztp_core::device::{DeviceConfig, DeviceKey, FailureKind, Obstacle, RunningImage};
 
+use self::idevid_key::IdevidKey;
 use self::options::Prepared;
 pub(crate) use self::platform::{Agent, Behaviour};
 pub(crate) use self::state::State;
@@ -100,7 +103,8 @@ async fn told_to_end() {
 fn device_config(prepared: &Prepared, state: &State) -> DeviceConfig {
     let idevid = prepared.chain.first();
     let decryption = idevid
-        .map(|certificate| DeviceKey::new(Arc::new(prepared.key.clone()), certificate.clone()));
+        .zip(prepared.key.decryptor())
+        .map(|(certificate, key)| DeviceKey::new(key, certificate.clone()));
     DeviceConfig {
         idevid: idevid.cloned(),
         sources: prepared.order.clone(),
@@ -127,10 +131,24 @@ fn device_config(prepared: &Prepared, state: &State) -> DeviceConfig {
     }
 }
 
+/// Why a source failed, with what only the agent knows of it.
+fn explained(failure: &sztp_core::device::Failure, key: &IdevidKey) -> Failure {
+    let said = Failure::new(failure.kind.code(), &failure.kind).within(failure.origin.clone());
+    match &failure.kind {
+        FailureKind::Unreachable(why) if why.obstacle != Obstacle::NoAnswer => {
+            said.rule(why.obstacle.rule())
+        }
+        FailureKind::Artifacts(ArtifactError::Encrypted) if key.decryptor().is_none() => {
+            said.hint("the token does not let the IDevID key decrypt")
+        }
+        _ => said,
+    }
+}
+
 fn client(prepared: &Prepared, state: &State) -> Client {
     let identity = Identity {
         chain: prepared.chain.clone(),
-        key: prepared.key.clone(),
+        key: prepared.key.tls(),
     };
     let settings = Settings {
         download_directory: prepared.state_dir.clone(),

@@ -13,7 +13,7 @@ use super::hook_guard::OnlyAgent;
 use super::options::{Options, Prepared};
 use super::payload::{Payload, check_replaceable};
 use super::verdict::Reason;
-use super::{State, block_on, client, device_config, told_to_end};
+use super::{State, block_on, client, device_config, explained, told_to_end};
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::report::{Report, Text};
@@ -161,7 +161,7 @@ async fn validate(mut prepared: Prepared) -> Result<Verdict, Failure> {
             let reason = found.iter().find_map(Reason::of);
             let failures: Vec<Failure> = found
                 .iter()
-                .map(|one| Failure::new(one.kind.code(), &one.kind).within(one.origin.clone()))
+                .map(|one| explained(one, &prepared.key))
                 .collect();
             return Ok(match reason {
                 Some(reason) => Verdict::Refused { reason, failures },

@@ -6,13 +6,16 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use sztp_cms::Certificate;
-use sztp_cms::{CmsError, Leniency, Signer as _, SigningKey, TlsVersions, TrustAnchors};
+use sztp_cms::{CmsError, Leniency, TlsVersions, TrustAnchors};
+use sztp_core::csr::CsrSupport;
 use sztp_core::device::{Backoff, Endpoint, EndpointTrust, Source};
 use sztp_core::dns::DomainName;
 use sztp_voucher::yang::Encoding;
 
-use super::dns::{self, Dns};
 use super::dhcp::{self, Asking};
+use super::dns::{self, Dns};
+use super::idevid_key::IdevidKey;
+use super::own_certificate::{self, Applicant, CsrKey};
 use super::platform::Behaviour;
 use super::sources::{Artifacts, DeviceSources, spoken_of};
 use super::story::Log;
@@ -41,10 +44,14 @@ pub(crate) struct Options {
     /// The device's IDevID certificate, followed by its intermediates
     #[arg(long, value_name = "F")]
     idevid_cert: Option<PathBuf>,
-    /// The IDevID's private key
-    #[arg(long, value_name = "F")]
+    /// The IDevID's private key: a file, or a pkcs11: URI (RFC 7512)
+    #[arg(long, value_name = "F|URI")]
     idevid_key: Option<PathBuf>,
-    /// File with the passphrase of an encrypted key; else SZTP_PASSPHRASE, else a prompt
+    /// PKCS#11 module, where the URI has no module-path
+    #[arg(long, value_name = "F")]
+    pkcs11_module: Option<PathBuf>,
+    /// File with the passphrase of an encrypted key or the PIN of a token; else SZTP_PASSPHRASE,
+    /// else a prompt for the passphrase
     #[arg(long, value_name = "F")]
     passphrase_file: Option<PathBuf>,
     /// Where to look, in order, separated by commas; by default wherever other options name
@@ -68,13 +75,6 @@ pub(crate) struct Options {
     /// places
     #[arg(long, value_name = "F", num_args = 1..)]
     dhcp_lease: Vec<PathBuf>,
-    /// DNS server, ADDRESS[:PORT]; repeatable; by default those of the system
-    #[arg(long, value_name = "ADDRESS")]
-    dns_server: Vec<String>,
-    /// Domain to ask DNS servers about; repeatable; by default those of the system
-    #[arg(long, value_name = "DOMAIN")]
-    dns_domain: Vec<String>,
-    /// Certificates that voucher signers must lead to, in files or in directories: the
     /// Ask DHCP servers for options 143 and 136 on this network interface, which must have an
     /// address; all: on each that has one. Leases are then read only where --dhcp-lease names
     /// them. Needs root or CAP_NET_BIND_SERVICE; repeatable
@@ -83,6 +83,13 @@ pub(crate) struct Options {
     /// Seconds in which a DHCP server must have answered (default: 10)
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     dhcp_timeout: Option<u64>,
+    /// DNS server, ADDRESS[:PORT]; repeatable; by default those of the system
+    #[arg(long, value_name = "ADDRESS")]
+    dns_server: Vec<String>,
+    /// Domain to ask DNS servers about; repeatable; by default those of the system
+    #[arg(long, value_name = "DOMAIN")]
+    dns_domain: Vec<String>,
+    /// Certificates that voucher signers must lead to, in files or in directories: the
     /// manufacturer's
     #[arg(long, value_name = "F", num_args = 1..)]
     voucher_anchor: Vec<PathBuf>,
@@ -107,6 +114,10 @@ pub(crate) struct Options {
     /// Encoding of requests
     #[arg(long, value_enum)]
     encoding: Option<EncodingName>,
+    /// Keys with which the device offers to ask for a certificate of the owner's (RFC 9646), separated
+    /// by commas; by default it asks for none
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KEY")]
+    csr_support: Vec<CsrKey>,
     /// Send a fresh nonce, which vouchers may then carry
     #[arg(long)]
     send_nonce: bool,
@@ -169,7 +180,7 @@ pub(crate) struct Options {
 pub(super) struct Prepared {
     pub(super) serial_number: String,
     pub(super) chain: Vec<Certificate>,
-    pub(super) key: SigningKey,
+    pub(super) key: IdevidKey,
     pub(super) voucher_anchors: TrustAnchors,
     pub(super) servers: Vec<Endpoint>,
     pub(super) order: Vec<Source>,
@@ -185,6 +196,7 @@ pub(super) struct Prepared {
     pub(super) os_name: Option<String>,
     pub(super) os_version: Option<String>,
     pub(super) running_image_sha256: Option<[u8; 32]>,
+    pub(super) csr_support: Option<CsrSupport>,
     pub(super) nonce: Option<Vec<u8>>,
     pub(super) encoding: Encoding,
     pub(super) leniency: Leniency,
@@ -239,10 +251,15 @@ impl Options {
                 Failure::usage("usage.value", format!("--running-image-sha256: {problem}"))
             })?;
         let chain = files::read_certificates(&idevid_cert)?;
-        let key = files::read_key(&idevid_key, options.passphrase_file.as_deref())?;
-        if chain[0].spki_der() != key.spki_der() {
-            return Err(Failure::from(CmsError::KeyMismatch).at(&idevid_key));
+        let key = IdevidKey::open(
+            &idevid_key,
+            options.pkcs11_module.as_deref(),
+            options.passphrase_file.as_deref(),
+        )?;
+        if chain[0].spki_der() != key.signer().spki_der() {
+            return Err(Failure::from(CmsError::KeyMismatch).at(&idevid_cert));
         }
+        let csr_support = own_certificate::support(&options.csr_support);
         let serial_number = options
             .serial_number
             .or_else(|| chain[0].serial_number_attribute())
@@ -292,7 +309,12 @@ impl Options {
                 script_hook: options.script_hook,
                 config_hook: options.config_hook,
                 reboot_hook: options.reboot_hook,
+                applicant: csr_support.as_ref().map(|_| Applicant {
+                    idevid: chain[0].clone(),
+                    key: key.signer(),
+                }),
             },
+            csr_support,
             serial_number,
             chain,
             key,
@@ -315,6 +337,8 @@ impl Options {
             owner_certificate: self.owner_certificate.or(file.owner_certificate),
             voucher: self.voucher.or(file.voucher),
             dhcp_lease: either(self.dhcp_lease, file.dhcp_lease),
+            dhcp_ask: either(self.dhcp_ask, file.dhcp_ask),
+            dhcp_timeout: self.dhcp_timeout.or(file.dhcp_timeout),
             dns_server: either(self.dns_server, file.dns_server),
             dns_domain: either(self.dns_domain, file.dns_domain),
             tls_min: self.tls_min.or(file.tls_min),
@@ -329,7 +353,9 @@ impl Options {
             server_ca: either(self.server_ca, file.server_ca),
             idevid_cert: self.idevid_cert.or(file.idevid_cert),
             idevid_key: self.idevid_key.or(file.idevid_key),
+            pkcs11_module: self.pkcs11_module.or(file.pkcs11_module),
             passphrase_file: self.passphrase_file.or(file.passphrase_file),
+            csr_support: either(self.csr_support, file.csr_support),
             voucher_anchor: either(self.voucher_anchor, file.voucher_anchor),
             state_dir: self.state_dir.or(file.state_dir),
             serial_number: self.serial_number.or(file.serial_number),
@@ -337,8 +363,6 @@ impl Options {
             os_name: self.os_name.or(file.os_name),
             os_version: self.os_version.or(file.os_version),
             running_image_sha256: self.running_image_sha256.or(file.running_image_sha256),
-            dhcp_ask: either(self.dhcp_ask, file.dhcp_ask),
-            dhcp_timeout: self.dhcp_timeout.or(file.dhcp_timeout),
             encoding: self.encoding.or(file.encoding),
             send_nonce: self.send_nonce || file.send_nonce,
             no_clock: self.no_clock || file.no_clock,
@@ -394,11 +418,23 @@ impl Options {
             }),
             self.removable.clone(),
             self.dhcp_lease.clone(),
+            self.asking(),
             Dns {
                 servers: servers.collect::<Result<_, _>>()?,
                 domains: domains.collect::<Result<_, _>>()?,
             },
+            self.log.unwrap_or_default(),
         ))
+    }
+
+    fn asking(&self) -> Option<Asking> {
+        let patience = self.dhcp_timeout.map(Duration::from_secs);
+        // No interface of Linux can have this name.
+        let all = self.dhcp_ask.iter().any(|name| name == "all");
+        (!self.dhcp_ask.is_empty()).then(|| Asking {
+            interfaces: if all { Vec::new() } else { self.dhcp_ask.clone() },
+            patience: patience.unwrap_or(dhcp::PATIENCE),
+        })
     }
 
     fn order(&self, sources: &DeviceSources, servers: bool) -> Vec<Source> {
@@ -418,25 +454,13 @@ impl Options {
         })
     }
 }
-            self.asking(),
 
 /// The sources of RFC 8572 §4.
 #[derive(Debug, Clone, Copy, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-            self.log.unwrap_or_default(),
 enum SourceName {
     /// Files on removable storage
     RemovableStorage,
-    fn asking(&self) -> Option<Asking> {
-        let patience = self.dhcp_timeout.map(Duration::from_secs);
-        // No interface of Linux can have this name.
-        let all = self.dhcp_ask.iter().any(|name| name == "all");
-        (!self.dhcp_ask.is_empty()).then(|| Asking {
-            interfaces: if all { Vec::new() } else { self.dhcp_ask.clone() },
-            patience: patience.unwrap_or(dhcp::PATIENCE),
-        })
-    }
-
     /// DHCP options 143 and 136, from leases or from servers that are asked
     Dhcp,
     /// TXT and SRV records, by multicast and from DNS servers
@@ -630,6 +654,10 @@ mod tests {
             (Some(30), Some(600))
         );
         assert_eq!(all.max_redirects, Some(10));
+        assert_eq!(
+            all.dhcp_timeout.map(Duration::from_secs),
+            Some(dhcp::PATIENCE)
+        );
         assert_eq!(all.log, Some(Log::default()));
         assert!(matches!(all.tls_min, Some(TlsMin::Tls12)));
         assert!(matches!(all.encoding, Some(EncodingName::Json)));
@@ -639,7 +667,3 @@ mod tests {
         assert_eq!(order, Source::LOCAL_FIRST);
     }
 }
-        assert_eq!(
-            all.dhcp_timeout.map(Duration::from_secs),
-            Some(dhcp::PATIENCE)
-        );

@@ -12,10 +12,12 @@ use serde_json::json;
 use sztp_cms::UnixTime;
 use sztp_core::client::{Platform, Reboot};
 use sztp_core::conveyed_info::ConfigurationHandling;
+use sztp_core::csr::CsrRequest;
 use sztp_core::device::{Device, Ended, RunningImage, SavedState, ScriptStage};
 use tokio::fs;
 
 use super::hook::Program;
+use super::own_certificate::{self, Applicant, OwnCertificate};
 use super::state::State;
 use crate::failure::Failure;
 use crate::files;
@@ -31,6 +33,8 @@ pub(crate) struct Behaviour {
     pub(crate) script_hook: Option<PathBuf>,
     pub(crate) config_hook: Option<PathBuf>,
     pub(crate) reboot_hook: Option<PathBuf>,
+    /// Who asks the owner for a certificate (RFC 9646); none: the device does not.
+    pub(crate) applicant: Option<Applicant>,
 }
 
 /// The device that the agent is.
@@ -39,6 +43,7 @@ pub(crate) struct Agent {
     behaviour: Behaviour,
     running: RunningImage,
     state: State,
+    own_certificate: Option<OwnCertificate>,
 }
 
 impl Agent {
@@ -47,7 +52,9 @@ impl Agent {
         running: RunningImage,
         state: State,
     ) -> Result<Self, Failure> {
+        let applicant = behaviour.applicant.clone();
         let agent = Self {
+            own_certificate: applicant.map(|one| OwnCertificate::new(one, &behaviour.state_dir)),
             behaviour,
             running,
             state,
@@ -55,6 +62,7 @@ impl Agent {
         // Left by somebody who removed the state to begin anew.
         if agent.state.machine == SavedState::default() {
             remove(&agent.attempt())?;
+            own_certificate::forget(&agent.behaviour.state_dir)?;
         }
         Ok(agent)
     }
@@ -121,9 +129,14 @@ impl Agent {
             "serial-number": self.behaviour.serial_number,
             "state-dir": state_dir,
         });
-        for (variable, key, value) in details {
-            environment.push((variable, value.clone()));
-            input[*key] = value.as_str().into();
+        let own = self
+            .own_certificate
+            .iter()
+            .flat_map(OwnCertificate::details);
+        let own = own.map(|(variable, key, path)| (variable, key, absolute(&path)));
+        for (variable, key, value) in details.iter().cloned().chain(own) {
+            input[key] = value.as_str().into();
+            environment.push((variable, value));
         }
         let program = Program {
             path: hook,
@@ -144,7 +157,10 @@ impl Agent {
                 Ended::Warning(problem) | Ended::Error(problem) => problems.push(problem),
             }
         }
-        if let Err(failure) = remove(&self.attempt()).and_then(|()| self.state.save()) {
+        let certificate = self.own_certificate.as_ref();
+        let certificate = certificate.map_or(Ok(()), OwnCertificate::discard_certificate);
+        let removed = certificate.and_then(|()| remove(&self.attempt()));
+        if let Err(failure) = removed.and_then(|()| self.state.save()) {
             problems.push(failure.to_string());
         }
         if problems.is_empty() {
@@ -152,6 +168,13 @@ impl Agent {
         } else {
             Ended::Error(problems.join("; "))
         }
+    }
+
+    /// Takes the device's own certificate out of what has come, for hooks and whoever comes later.
+    fn look_for_certificate(&self, content: &[u8]) -> Result<(), String> {
+        let own = self.own_certificate.as_ref();
+        own.map_or(Ok(()), |own| own.look_in(content))
+            .map_err(|failure| failure.to_string())
     }
 
     /// Remembers that a hook has done something that may have to be undone.
@@ -168,6 +191,19 @@ impl Platform for Agent {
     async fn store(&mut self, state: &SavedState) -> Result<(), String> {
         self.state.machine = state.clone();
         self.state.save().map_err(|failure| failure.to_string())
+    }
+
+    async fn make_csr(&mut self, request: &CsrRequest) -> Result<Vec<u8>, String> {
+        match &self.own_certificate {
+            Some(own) => own.request(request),
+            None => Err("no certificate is asked for here".to_owned()),
+        }
+    }
+
+    async fn discard_key(&mut self) -> Result<(), String> {
+        let own = self.own_certificate.as_ref();
+        own.map_or(Ok(()), OwnCertificate::discard_key)
+            .map_err(|failure| failure.to_string())
     }
 
     async fn install_image(&mut self, image: &Path) -> Result<(), String> {
@@ -206,7 +242,8 @@ impl Platform for Agent {
                  its owner wants"
             ));
         }
-        let path = match self.put(name, script) {
+        let put = self.look_for_certificate(script);
+        let path = match put.and_then(|()| self.put(name, script)) {
             Ok(path) => path,
             Err(problem) => return Ended::Error(problem),
         };
@@ -223,15 +260,24 @@ impl Platform for Agent {
         if let Err(error) = make_executable(&path) {
             return Ended::Error(format!("{}: {error}", path.display()));
         }
+        let own = self
+            .own_certificate
+            .iter()
+            .flat_map(OwnCertificate::details);
+        let own = own.map(|(variable, _, path)| (variable, absolute_text(&path)));
+        let environment: Vec<_> = [
+            ("SZTP_EVENT", "run-script".to_owned()),
+            ("SZTP_SERIAL_NUMBER", self.behaviour.serial_number.clone()),
+            ("SZTP_STAGE", stage.to_owned()),
+        ]
+        .into_iter()
+        .chain(own)
+        .collect();
         let program = Program {
             path: &path,
             directory: &self.attempt(),
             state_dir: &self.behaviour.state_dir,
-            environment: &[
-                ("SZTP_EVENT", "run-script".to_owned()),
-                ("SZTP_SERIAL_NUMBER", self.behaviour.serial_number.clone()),
-                ("SZTP_STAGE", stage.to_owned()),
-            ],
+            environment: &environment,
             input: Vec::new(),
             timeout: self.behaviour.timeout,
         };
@@ -243,7 +289,9 @@ impl Platform for Agent {
         handling: ConfigurationHandling,
         configuration: &[u8],
     ) -> Ended {
-        let put = self.put("configuration", configuration).and_then(|path| {
+        let put = self.look_for_certificate(configuration);
+        let put = put.and_then(|()| self.put("configuration", configuration));
+        let put = put.and_then(|path| {
             self.put("configuration-handling", handling.as_str().as_bytes())
                 .map(|_| path)
         });

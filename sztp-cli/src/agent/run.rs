@@ -2,11 +2,11 @@
 
 use clap::Args;
 use serde_json::{Value, json};
-use sztp_core::device::{Device, Outcome};
+use sztp_core::device::{Device, DeviceConfig, Outcome};
 
 use super::hook_guard::OnlyAgent;
 use super::options::{Options, Prepared};
-use super::{Agent, State, block_on, client, device_config, told_to_end};
+use super::{Agent, State, block_on, client, device_config, explained, told_to_end};
 use crate::failure::Failure;
 use crate::files;
 use crate::report::{Report, Text};
@@ -33,7 +33,10 @@ async fn bootstrap(mut prepared: Prepared) -> Result<Report, Failure> {
         state.running = prepared.running_image_sha256;
     }
     let client = client(&prepared, &state);
-    let config = device_config(&prepared, &state);
+    let config = DeviceConfig {
+        csr_support: prepared.csr_support.take(),
+        ..device_config(&prepared, &state)
+    };
     let running = config.running.clone();
     let mut device = Device::restore(config, state.machine.clone());
     let mut agent = Agent::new(prepared.behaviour, running, state)?;
@@ -93,9 +96,7 @@ async fn bootstrap(mut prepared: Prepared) -> Result<Report, Failure> {
             text.verdict(&prepared.serial_number, false, "not bootstrapped");
             let failures: Vec<Failure> = failures
                 .iter()
-                .map(|failure| {
-                    Failure::new(failure.kind.code(), &failure.kind).within(failure.origin.clone())
-                })
+                .map(|failure| explained(failure, &prepared.key))
                 .collect();
             let list: Vec<Value> = failures.iter().map(Failure::to_json).collect();
             for failure in &failures {
@@ -154,6 +155,9 @@ A hook is a program. It gets these environment variables, and the same as a JSON
   SZTP_FILE           the image, script or configuration
   SZTP_STAGE          pre or post (run-script)
   SZTP_HANDLING       merge or replace (commit-configuration)
+  SZTP_LDEVID_CERT    the owner's certificate for this device (RFC 9646), PEM with what is above it, once
+                      it has come within a script or configuration
+  SZTP_LDEVID_KEY     its private key, PEM; absent: that of the IDevID
 After a failure the script and configuration hooks that were called are called again with roll-back.
 Each may take --script-timeout seconds.
 

@@ -41,6 +41,7 @@ impl DemoDevice {
             script_hook: None,
             config_hook: None,
             reboot_hook: None,
+            applicant: None,
         };
         Ok(Self {
             client: Client::new(Some(identity), settings, clock),
