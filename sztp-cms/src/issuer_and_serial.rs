@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::Certificate;
-use crate::certificate::name;
+use crate::certificate::{MAX_CERTIFICATE_BYTES, name};
 
 /// The issuer's name and the serial number of a certificate.
 #[derive(Debug, Clone)]
@@ -36,6 +36,10 @@ impl IssuerAndSerial {
     }
 
     fn canonical(&self) -> Option<&[u8]> {
+        // No certificate has room for a longer one.
+        if self.issuer.len() > MAX_CERTIFICATE_BYTES {
+            return None;
+        }
         let made = self.canonical.get_or_init(|| name::canonical(&self.issuer));
         made.as_deref()
     }
@@ -49,17 +53,27 @@ impl PartialEq for IssuerAndSerial {
 
 impl Eq for IssuerAndSerial {}
 
-/// For people.
+/// For people: a message may name somebody in megabytes, an error does not.
 impl fmt::Display for IssuerAndSerial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let issuer = name::to_text(&self.issuer);
-        let serial = colons(&self.serial);
-        write!(f, "issuer {issuer}, serial {serial}")
+        if self.issuer.len() > MAX_NAME_SHOWN {
+            write!(f, "issuer of {} octets", self.issuer.len())?;
+        } else {
+            write!(f, "issuer {}", name::to_text(&self.issuer))?;
+        }
+        write!(f, ", serial {}", colons(&self.serial))
     }
 }
 
-/// Octets in hexadecimal.
+/// Octets in hexadecimal, for people: as many as a serial number or key identifier has.
 pub(crate) fn colons(octets: &[u8]) -> String {
-    let pairs: Vec<String> = octets.iter().map(|o| format!("{o:02X}")).collect();
+    let shown = octets.iter().take(MAX_OCTETS_SHOWN);
+    let mut pairs: Vec<String> = shown.map(|octet| format!("{octet:02X}")).collect();
+    if octets.len() > MAX_OCTETS_SHOWN {
+        pairs.push(format!("… ({} octets)", octets.len()));
+    }
     pairs.join(":")
 }
+
+const MAX_NAME_SHOWN: usize = 2048;
+const MAX_OCTETS_SHOWN: usize = 64;

@@ -2,6 +2,7 @@
 
 mod field;
 mod generator;
+mod hostile;
 mod lab;
 mod leaves;
 mod openssl;
