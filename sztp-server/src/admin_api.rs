@@ -3,6 +3,7 @@
 mod access;
 mod body;
 mod configurations;
+mod deliveries;
 mod devices;
 mod error;
 mod events;
@@ -110,6 +111,7 @@ fn routes() -> Routes {
         )
         .merge(access::routes())
         .merge(configurations::routes())
+        .merge(deliveries::routes())
         .merge(events::routes())
         .merge(openapi::routes())
         .merge(devices::routes())

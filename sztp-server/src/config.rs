@@ -4,6 +4,7 @@
 //! taken as they are, relative to the working directory.
 
 mod access;
+mod delivery;
 mod log;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +18,10 @@ use crate::dialect::{AUTO, Dialects};
 pub use crate::dialect::{DialectConfig, MediaTypeForm, Quirks, Signs};
 pub use access::{AccessConfig, CertificateRole, OidcConfig, OidcRoles};
 pub use log::{LogConfig, LogFormat};
+pub use delivery::{
+    DeliveryConfig, NetboxTarget, NsoDeviceType, NsoPlatform, NsoTarget, OnboardingConfig,
+    TargetConfig, WebhookConfig, WebhookTarget,
+};
 
 /// Everything that can be set; `Config::default()` runs on `./sztp-data` with a lab PKI.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -42,6 +47,8 @@ pub struct Config {
     pub dialects: Vec<DialectConfig>,
     /// The certificate of both listeners.
     pub tls: TlsConfig,
+    /// Who is told what happens to devices.
+    pub webhooks: Vec<WebhookConfig>,
     /// What conveyed information is signed with.
     pub owner: OwnerConfig,
     /// What devices are answered.
@@ -52,6 +59,10 @@ pub struct Config {
     pub log: LogConfig,
     /// How much a client may ask of the server.
     pub limits: ServerLimits,
+    /// Which systems manage devices once they are provisioned.
+    pub onboarding: OnboardingConfig,
+    /// How webhooks and onboarding targets are told.
+    pub delivery: DeliveryConfig,
 }
 
 /// The TLS identity; all absent: the lab PKI's.
@@ -205,6 +216,8 @@ impl Config {
         dialects
             .check(&self.answers.dialect)
             .map_err(|problem| ConfigError::Value {
+        self.delivery.check()?;
+        delivery::check_targets(&self.webhooks, &self.onboarding)?;
                 key: "answers.dialect",
                 problem,
             })?;
@@ -282,11 +295,14 @@ impl Default for Config {
             answers: AnswerPolicy::default(),
             access: AccessConfig::default(),
             log: LogConfig::default(),
+            webhooks: Vec::new(),
             limits: ServerLimits::default(),
         }
     }
 }
 
+            onboarding: OnboardingConfig::default(),
+            delivery: DeliveryConfig::default(),
 impl Default for AnswerPolicy {
     fn default() -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! Why the server does not start, and why a request to it is refused.
 
 mod access;
+mod delivery;
 mod inventory;
 mod trust;
 
@@ -19,6 +20,7 @@ use crate::masa::SalesListError;
 
 pub use access::AccessError;
 pub use inventory::InventoryError;
+pub use delivery::DeliveryError;
 pub use trust::TrustError;
 
 /// Why a server does not start, or goes on with what it had when it was to reload.
@@ -340,6 +342,9 @@ pub enum ServiceError {
     Trust(#[from] TrustError),
     /// As much is under way as limits allow.
     #[error("the server has enough to do; come again in {retry_after_secs} s")]
+    /// Deliveries and onboarding targets.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
     Overloaded {
         /// When.
         retry_after_secs: u64,
@@ -395,6 +400,7 @@ impl ServiceError {
             Self::CertificateRefused(inner) => inner.rule(),
             Self::OtherDevice => Rule::new(8572, "5.3", "one serial number"),
             Self::NothingToGive => Rule::new(8572, "7.3", "conveyed-information"),
+            Self::Delivery(inner) => inner.code(),
             Self::NothingSigned => Rule::new(8572, "7.3", "signed-data-preferred"),
             Self::Lifecycle(inner) => inner.rule(),
             Self::Artifacts(inner) => inner.rule(),
@@ -423,3 +429,4 @@ impl ServiceError {
         })
     }
 }
+            Self::Delivery(inner) => return inner.hint(),

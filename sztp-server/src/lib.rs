@@ -35,6 +35,7 @@ pub mod masa;
 mod materials;
 mod metrics;
 pub mod model;
+mod onboarding;
 mod outside;
 mod server;
 mod service;
@@ -42,7 +43,9 @@ pub mod store;
 
 pub use access::BearerError;
 pub use config::{Config, ConfigError};
-pub use error::{AccessError, InventoryError, ServerError, ServiceError, StoreError, TrustError};
+pub use error::{
+    AccessError, DeliveryError, InventoryError, ServerError, ServiceError, StoreError, TrustError,
+};
 pub use outside::OutsideError;
 pub use server::{Notice, Server};
 pub use service::{Answered, DeviceIdentity, ImportFormat, Peer, Service};

@@ -1,6 +1,7 @@
 //! What the server knows about devices, as stored and as shown by the admin API.
 
 mod access;
+mod delivery;
 mod import;
 mod profile;
 mod template;
@@ -17,6 +18,10 @@ use sztp_core::lifecycle::State;
 
 pub use access::{
     AuditEntry, AuditFilter, AuditRecord, EventFilter, NewToken, Role, Token, TokenSpec,
+};
+pub use delivery::{
+    Connectivity, Contact, Delivery, DeliveryCount, DeliveryFilter, DeliveryKind, DeliveryState,
+    DeliveryTarget, HostKey,
 };
 pub use import::{Existing, ImportOptions, ImportReport, ImportResult, ImportRow};
 pub use profile::{

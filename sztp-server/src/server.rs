@@ -5,6 +5,7 @@ mod data_dir;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ use crate::device_api::DeviceApi;
 use crate::dialect::Dialects;
 use crate::listener::Listener;
 use crate::materials::{Lab, Materials};
+use crate::onboarding::{self, Outbound};
 use crate::service::{PublicAddress, now};
 use crate::store::Database;
 use crate::{Config, ServerError, Service};
@@ -75,6 +77,7 @@ impl Server {
             mut notices,
             store,
             lock,
+            outbound,
         } = joined(prepared.await)?;
         let devices = Listener::bind(config.device_listen, &config.limits).await?;
         let operators = Listener::bind(config.admin_listen, &config.limits).await?;
@@ -101,6 +104,7 @@ impl Server {
             public,
             data_dir::images(&config.data_dir),
             &config.limits,
+            outbound.clone(),
         );
         service.read_trust().await?;
         add_warnings(&mut notices, &service);
@@ -114,6 +118,12 @@ impl Server {
         );
         let tasks = vec![
             tokio::spawn(devices.run(device_api, stopped.clone())),
+            tokio::spawn(onboarding::run(
+                outbound,
+                service.clone(),
+                Duration::from_secs(config.limits.drain_secs),
+                stopped.clone(),
+            )),
             tokio::spawn(operators.run(admin_api, stopped.clone())),
             tokio::spawn(expire(service.clone(), stopped)),
         ];
@@ -134,6 +144,7 @@ impl Server {
     /// What [`Self::start`] would find: the configuration, its files, that keys and certificates
     /// are pairs. Nothing is made and no port is opened.
     pub async fn check(config: Config) -> Result<Vec<Notice>, ServerError> {
+        Outbound::new(&config)?;
         config.check()?;
         let load = move || Materials::load(&config, Lab::Pretend, now());
         Ok(joined(tokio::task::spawn_blocking(load).await)?.1)
@@ -194,10 +205,12 @@ struct Prepared {
     materials: Materials,
     notices: Vec<Notice>,
     store: Database,
+    outbound: Arc<Outbound>,
     lock: data_dir::Lock,
 }
 
 /// What blocks: directories, keys, the database.
+    let outbound = Arc::new(Outbound::new(config)?);
 fn prepare(config: &Config) -> Result<Prepared, ServerError> {
     let directory = &config.data_dir;
     let mut notices = Vec::new();
@@ -214,6 +227,7 @@ fn prepare(config: &Config) -> Result<Prepared, ServerError> {
         materials,
         notices,
         store,
+        outbound,
         lock,
     })
 }

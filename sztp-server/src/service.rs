@@ -12,6 +12,7 @@ mod identity;
 mod images;
 mod import;
 mod observe;
+mod outbox;
 mod profiles;
 mod progress;
 mod render;
@@ -36,6 +37,8 @@ use crate::model::{
     Device, DeviceEvent, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Listed, Page,
 };
 use crate::store::{Effect, Occurrence, PutDevice, PutMode, PutOutcome, Recorded, Store};
+use crate::onboarding::Outbound;
+use crate::store::outbox::Outgoing;
 use crate::{InventoryError, ServiceError, StoreError};
 
 pub(crate) use access::new_secret;
@@ -70,6 +73,7 @@ struct Inner {
 }
 
 /// How devices reach this server.
+    outbound: Arc<Outbound>,
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublicAddress {
     /// Name or address, an IPv6 address without brackets.
@@ -104,6 +108,7 @@ impl Service {
         public: PublicAddress,
         images_dir: PathBuf,
         limits: &ServerLimits,
+        outbound: Arc<Outbound>,
     ) -> Self {
         Self(Arc::new(Inner {
             store,
@@ -125,6 +130,7 @@ impl Service {
     }
 
     /// Adds a device. Its voucher is judged as the device will judge it.
+            outbound,
     pub async fn add_device(
         &self,
         serial_number: &str,
@@ -285,11 +291,21 @@ impl Service {
         Ok((!names.is_empty()).then_some(InventoryError::VariablesMissing { names }))
     }
 
-    async fn record(&self, occurrence: Occurrence) -> Result<Option<Recorded>, StoreError> {
+    async fn record(&self, mut occurrence: Occurrence) -> Result<Option<Recorded>, StoreError> {
+        occurrence.outgoing.subscriptions = self.0.outbound.subscriptions();
         let recorded = self.0.store.record(occurrence).await?;
-        if let Some(recorded) = &recorded
-            && let Some(entry) = &recorded.entry
-        {
+        if let Some(recorded) = &recorded {
+            self.told_of(recorded);
+        }
+        Ok(recorded)
+    }
+
+    /// Tells who listens what was recorded.
+    fn told_of(&self, recorded: &Recorded) {
+        if recorded.is_outgoing {
+            self.0.outbound.wake();
+        }
+        if let Some(entry) = &recorded.entry {
             if let Some(bootstrap) = recorded.bootstrap {
                 tracing::Span::current().record("bootstrap", bootstrap);
             }
@@ -336,6 +352,7 @@ impl Occurrence {
         }
     }
 }
+            outgoing: Outgoing::default(),
 
 /// What is stored of a token.
 pub(crate) fn token_hash(token: &str) -> [u8; 32] {
@@ -361,6 +378,11 @@ pub(crate) fn new_id() -> String {
 pub(crate) fn now() -> UnixTime {
     UnixTime::from_system_time(SystemTime::now())
 }
+/// What tells one thing from all others, also from those of other instances.
+pub(crate) fn new_key() -> String {
+    format!("{}{}", new_id(), new_id())
+}
+
 
 fn missing(serial_number: &str) -> ServiceError {
     ServiceError::DeviceMissing {

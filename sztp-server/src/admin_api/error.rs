@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::{AccessError, BearerError, InventoryError, ServiceError, StoreError, TrustError};
+use crate::{AccessError, BearerError, DeliveryError, InventoryError, ServiceError, StoreError, TrustError};
 
 /// A request that is refused.
 #[derive(Debug, Serialize)]
@@ -124,6 +124,7 @@ impl From<ServiceError> for ApiError {
             E::Inventory(error) => inventory_status(error),
             E::Access(error) => access_status(error),
             E::Trust(error) => trust_status(error),
+            E::Delivery(error) => delivery_status(error),
             E::Overloaded { .. } | E::Stopping | E::Store(StoreError::Closed) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -204,6 +205,15 @@ fn trust_status(error: &TrustError) -> StatusCode {
 fn retry_after_secs(error: &ServiceError) -> Option<u64> {
     match error {
         ServiceError::Overloaded { retry_after_secs }
+fn delivery_status(error: &DeliveryError) -> StatusCode {
+    use DeliveryError as E;
+    match error {
+        E::Missing { .. } => StatusCode::NOT_FOUND,
+        E::UnderWay { .. } => StatusCode::CONFLICT,
+        E::TargetUnknown { .. } | E::NoTarget => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
         | ServiceError::Access(AccessError::TooManyAttempts { retry_after_secs }) => {
             Some(*retry_after_secs)
         }

@@ -101,6 +101,7 @@ async fn text(service: &Service) -> Result<String, ServiceError> {
             .size
             .write(&mut out, "sztp_store_commit_changes", "");
     }
+    service.write_delivery_metrics(&mut out).await?;
     service.metrics().write(&mut out);
     Ok(out)
 }

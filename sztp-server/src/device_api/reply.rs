@@ -137,6 +137,7 @@ impl From<ServiceError> for Refused {
             | E::File { .. }
             | E::Store(_)
             | E::Stopping => (StatusCode::INTERNAL_SERVER_ERROR, ErrorTag::OperationFailed),
+            | E::Delivery(_)
         };
         let error_type = match tag {
             ErrorTag::AccessDenied => ErrorType::Protocol,

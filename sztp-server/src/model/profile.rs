@@ -93,6 +93,9 @@ pub struct ProfileSpec {
     /// The dialect that its devices speak, or `auto`; none: as the server's `answers.dialect`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
+    /// Names of the onboarding targets of its devices; none: as the server's `onboarding.default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onboarding: Option<Vec<String>>,
     /// For templates, where a device has none of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: Variables,

@@ -78,6 +78,11 @@ impl DeviceIdentity {
         }
     }
 
+    /// Where it is.
+    pub(super) fn peer(&self) -> String {
+        self.address.ip().to_string()
+    }
+
     /// As somebody who is not known, now.
     pub(super) fn as_unknown(&self, reported: Reported) -> UnknownDevice {
         let time = now();

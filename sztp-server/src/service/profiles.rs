@@ -215,6 +215,9 @@ impl Service {
         check_name(name)?;
         self.check_dialect(spec.dialect.as_deref())?;
         check_variables("variables", &spec.variables)?;
+        for target in spec.onboarding.iter().flatten() {
+            self.check_target(target)?;
+        }
         let is_onboarding = spec.boot_image.is_some()
             || spec.configuration_handling.is_some()
             || spec.templates().next().is_some();

@@ -4,11 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sztp_cms::{Limits, parse_certs_only};
 use sztp_core::lifecycle::{Event, Policy};
-use sztp_core::rpc::ProgressReport;
+use sztp_core::rpc::{ProgressReport, ProgressType, SshHostKey};
 
 use super::{DeviceIdentity, Service, now};
 use crate::ServiceError;
-use crate::model::Reported;
+use crate::model::{Blob, Contact, HostKey, Reported};
+use crate::store::outbox::Outgoing;
 use crate::store::{Effect, Occurrence};
 
 impl Service {
@@ -21,6 +22,7 @@ impl Service {
         report: &ProgressReport,
     ) -> Result<u16, ServiceError> {
         let occurrence = device.occurrence("progress", &told(report));
+        let outgoing = self.handing_over(device, report).await?;
         let recorded = self
             .record(Occurrence {
                 progress_type: Some(report.progress_type.as_str().to_owned()),
@@ -34,6 +36,7 @@ impl Service {
                     expects_word: true,
                     promoted_at: None,
                 },
+                outgoing,
                 ..occurrence
             })
             .await?;
@@ -51,6 +54,35 @@ impl Service {
             }
             .report_status()),
         }
+    }
+
+    /// Where a device that is done is managed from now on, and how it is reached there.
+    async fn handing_over(
+        &self,
+        device: &DeviceIdentity,
+        report: &ProgressReport,
+    ) -> Result<Outgoing, ServiceError> {
+        if report.progress_type != ProgressType::BootstrapComplete {
+            return Ok(Outgoing::default());
+        }
+        let stored = self.0.store.device(device.serial_number()).await?;
+        let onboarding = match &stored {
+            Some(stored) => self.onboarding_targets(stored).await?,
+            None => Vec::new(),
+        };
+        let key = |key: &SshHostKey| HostKey {
+            algorithm: key.algorithm.chars().take(64).collect(),
+            key_data: Blob(key.key_data.clone()),
+        };
+        Ok(Outgoing {
+            onboarding,
+            contact: Some(Contact {
+                peer: Some(device.peer()),
+                ssh_host_keys: report.ssh_host_keys.iter().map(key).collect(),
+                ..Contact::default()
+            }),
+            ..Outgoing::default()
+        })
     }
 
     /// Gives up on devices whose time is up, and answers how many those were.
