@@ -126,3 +126,22 @@ fn refused(error: &std::io::Error) -> ServerError {
         reason: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_manual_names_every_option_and_command() {
+        let page = include_str!("../dist/sztp-server.8").replace('\\', "");
+        let command = Arguments::command();
+        let options = command.get_arguments().filter_map(clap::Arg::get_long);
+        let options = options.map(|name| format!("--{name}"));
+        let commands = command.get_subcommands().map(clap::Command::get_name);
+        for name in options.chain(commands.map(|name| format!(".B {name}\n"))) {
+            assert!(page.contains(&name), "{name}");
+        }
+    }
+}
