@@ -12,19 +12,23 @@ use crate::store::Store;
 use crate::{Config, ServerError};
 
 /// Makes the directory and the one for images; whether it was not there.
-pub(super) fn make(directory: &Path) -> Result<bool, ServerError> {
+pub(super) fn make(config: &Config) -> Result<bool, ServerError> {
+    let directory = &config.data_dir;
     let made = !directory.exists();
     make_private(directory)?;
-    make_private(&images(directory))?;
+    make_private(&images(config))?;
     Ok(made)
 }
 
 /// Removes what uploads left that were under way when the server last ended.
-pub(super) fn clean(directory: &Path) -> Result<(), ServerError> {
-    let images = images(directory);
+pub(super) fn clean(config: &Config) -> Result<(), ServerError> {
+    let images = images(config);
+    // Another instance may be receiving one.
+    let is_shared = config.images_dir.is_some();
     let entries = fs::read_dir(&images).map_err(|error| file_error(&images, &error))?;
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".upload-") {
+        let is_upload = entry.file_name().to_string_lossy().starts_with(".upload-");
+        if is_upload && (!is_shared || is_old(&entry)) {
             let path = entry.path();
             fs::remove_file(&path).map_err(|error| file_error(&path, &error))?;
         }
@@ -51,8 +55,15 @@ pub(super) fn lock(directory: &Path) -> Result<Lock, ServerError> {
     }
 }
 
-pub(super) fn images(directory: &Path) -> PathBuf {
-    directory.join("images")
+pub(super) fn images(config: &Config) -> PathBuf {
+    let own = || config.data_dir.join("images");
+    config.images_dir.clone().unwrap_or_else(own)
+}
+
+/// Nothing was written to it for a day.
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let modified = entry.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|elapsed| elapsed > DAY))
 }
 
 /// The database file, which is made here so that it is private from the start.
@@ -94,8 +105,12 @@ pub(super) async fn first_token(
         created_by: None,
         expires_at: None,
     };
-    store.add_token(first, token_hash(&token)).await?;
-    notices.push(Notice::MadeToken(path));
+    if store.add_token(first, token_hash(&token)).await? {
+        notices.push(Notice::MadeToken(path));
+    } else {
+        // Another instance, which started at the same time, has made the one that counts.
+        fs::remove_file(&path).map_err(|error| file_error(&path, &error))?;
+    }
     Ok(())
 }
 
@@ -145,6 +160,8 @@ fn file_error(path: &Path, error: &std::io::Error) -> ServerError {
         reason: error.to_string(),
     }
 }
+
+const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 const FIRST_DEVICE: &str = concat!(
     r#"{"serial_number":"AX7-00042","answer":{"kind":"onboarding","#,

@@ -10,12 +10,14 @@
 //!   into a column;
 //! - a subquery in `FROM` has a name; a sum of integers is cast; JSON is taken apart in Rust.
 
-pub(super) mod dialect;
+mod dialect;
+pub(super) mod postgres;
 mod sqlite;
 mod value;
 
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::StoreError;
 
@@ -33,16 +35,20 @@ pub(super) use params;
 pub(super) struct Connection {
     session: Session,
     changes: Cell<u64>,
+    changes_before: Cell<u64>,
 }
 
 enum Session {
     Sqlite(sqlite::Session),
+    Postgres(postgres::Session),
 }
 
 /// A row of an answer.
 pub(super) enum Row<'a> {
     /// Of SQLite.
     Sqlite(&'a rusqlite::Row<'a>),
+    /// Of PostgreSQL.
+    Postgres(&'a tokio_postgres::Row),
 }
 
 impl Connection {
@@ -56,10 +62,16 @@ impl Connection {
         sqlite::Session::reader(path).map(|session| Self::new(Session::Sqlite(session)))
     }
 
+    /// A connection to a database server.
+    pub(super) fn postgres(options: Arc<postgres::Options>) -> Result<Self, StoreError> {
+        postgres::Session::open(options).map(|session| Self::new(Session::Postgres(session)))
+    }
+
     fn new(session: Session) -> Self {
         Self {
             session,
             changes: Cell::new(0),
+            changes_before: Cell::new(0),
         }
     }
 
@@ -67,6 +79,7 @@ impl Connection {
     pub(super) fn execute(&self, sql: &str, parameters: &[Value<'_>]) -> Result<u64, StoreError> {
         let changed = match &self.session {
             Session::Sqlite(session) => session.execute(sql, parameters),
+            Session::Postgres(session) => session.execute(sql, parameters),
         }?;
         self.changes.set(self.changes.get() + changed);
         Ok(changed)
@@ -81,6 +94,7 @@ impl Connection {
     ) -> Result<Vec<T>, StoreError> {
         let rows = match &self.session {
             Session::Sqlite(session) => session.query(sql, parameters, read),
+            Session::Postgres(session) => session.query(sql, parameters, read),
         }?;
         if !sql.starts_with("SELECT") {
             let changed = u64::try_from(rows.len()).unwrap_or(u64::MAX);
@@ -115,13 +129,6 @@ impl Connection {
         self.query_one(sql, parameters, |row| row.get(0))
     }
 
-    /// Carries out what has neither parameters nor an answer; several statements with `;` between.
-    pub(super) fn batch(&self, sql: &str) -> Result<(), StoreError> {
-        match &self.session {
-            Session::Sqlite(session) => session.batch(sql),
-        }
-    }
-
     /// Reads from one state of the database.
     pub(super) fn snapshot<T>(
         &self,
@@ -130,39 +137,71 @@ impl Connection {
         self.begin(dialect::SNAPSHOT)?;
         let result = read(self);
         // Nothing was written, so it is all the same how it ends.
-        let ended = self.batch("COMMIT");
+        let ended = match &self.session {
+            Session::Sqlite(session) => session.batch("COMMIT"),
+            Session::Postgres(session) => session.end(),
+        };
         result.and_then(|result| ended.map(|()| result))
     }
 
     /// Begins a transaction that writes. Only one does at a time, whatever the instance.
     pub(super) fn begin_writing(&self) -> Result<(), StoreError> {
+        self.changes_before.set(self.changes.get());
         self.begin(dialect::WRITE)
     }
 
     /// Makes durable what was written.
     pub(super) fn commit(&self) -> Result<(), StoreError> {
-        self.batch("COMMIT")
+        match &self.session {
+            Session::Sqlite(session) => session.batch("COMMIT"),
+            Session::Postgres(session) => {
+                session.commit(self.changes.get() != self.changes_before.get())
+            }
+        }
     }
 
     /// Leaves the transaction, whatever it has come to.
-    pub(super) fn abandon(&mut self) {
+    pub(super) fn abandon(&self) {
         match &self.session {
             Session::Sqlite(session) => session.abandon(),
+            Session::Postgres(session) => session.abandon(),
         }
     }
 
-    /// Writes, or leaves all as it was if that fails or `keep` says so.
+    /// Whether it can be used for something else.
+    pub(super) fn is_usable(&self) -> bool {
+        match &self.session {
+            Session::Sqlite(_) => true,
+            Session::Postgres(session) => session.is_usable(),
+        }
+    }
+
+    /// How many jobs may share a transaction.
+    pub(super) fn jobs_in_transaction(&self) -> usize {
+        match &self.session {
+            Session::Sqlite(_) => 256,
+            // Beyond 64 savepoints a transaction costs all others.
+            Session::Postgres(_) => 60,
+        }
+    }
+
+    /// Writes, or leaves all as it was if that fails or `keep` says so. One within another has
+    /// another name.
     pub(super) fn nested<T>(
         &self,
+        name: &str,
         write: impl FnOnce(&Self) -> Result<T, StoreError>,
         keep: impl FnOnce(&T) -> bool,
     ) -> Result<T, StoreError> {
-        self.batch("SAVEPOINT nested")?;
+        self.defer(&format!("SAVEPOINT {name}"))?;
         let result = write(self);
-        if !result.as_ref().is_ok_and(keep) {
-            self.batch("ROLLBACK TO nested")?;
+        if result.as_ref().is_err_and(StoreError::ends_transaction) {
+            return result;
         }
-        self.batch("RELEASE nested")?;
+        if !result.as_ref().is_ok_and(keep) {
+            self.defer(&format!("ROLLBACK TO {name}"))?;
+        }
+        self.defer(&format!("RELEASE {name}"))?;
         result
     }
 
@@ -175,6 +214,7 @@ impl Connection {
     pub(super) fn version(&self) -> Result<i64, StoreError> {
         match &self.session {
             Session::Sqlite(session) => session.version(),
+            Session::Postgres(session) => session.version(),
         }
     }
 
@@ -185,12 +225,28 @@ impl Connection {
                 session.batch(step)?;
                 session.set_version(version)
             }
+            Session::Postgres(session) => session.make_tables(step, version),
         }
     }
 
     fn begin(&self, kind: dialect::Begin) -> Result<(), StoreError> {
         match &self.session {
             Session::Sqlite(session) => session.batch(kind.sqlite),
+            Session::Postgres(session) => {
+                session.begin(kind.postgres);
+                Ok(())
+            }
+        }
+    }
+
+    /// Carries out what has neither parameters nor an answer, at the latest with the next statement.
+    fn defer(&self, sql: &str) -> Result<(), StoreError> {
+        match &self.session {
+            Session::Sqlite(session) => session.batch(sql),
+            Session::Postgres(session) => {
+                session.defer(sql);
+                Ok(())
+            }
         }
     }
 }
@@ -200,6 +256,7 @@ impl Row<'_> {
     pub(super) fn get<T: FromValue>(&self, index: usize) -> Result<T, StoreError> {
         let value = match self {
             Self::Sqlite(row) => sqlite::value(row, index)?,
+            Self::Postgres(row) => postgres::value(row, index)?,
         };
         T::from_value(value).ok_or(StoreError::Damaged { what: "a column" })
     }

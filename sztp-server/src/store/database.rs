@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 
 use sztp_cms::UnixTime;
 
+use super::connection::postgres::Options;
 use super::connection::{Connection, Row, params};
 use super::readers::Readers;
 use super::writer::Writer;
@@ -21,6 +22,7 @@ use super::{
     StoredDevice, audit, devices, schema,
 };
 use crate::StoreError;
+use crate::config::DatabaseConfig;
 use crate::model::{DeviceFilter, DeviceSummary, HistoryEntry, Image, Listed, Page};
 
 /// A [`Store`] in a database.
@@ -38,6 +40,8 @@ pub struct Database {
 pub(super) enum Place {
     /// A file of SQLite.
     File(PathBuf),
+    /// A server of PostgreSQL.
+    Server(Arc<Options>),
 }
 
 impl Database {
@@ -48,9 +52,18 @@ impl Database {
         Self::open(Place::File(path.to_owned()), SQLITE_READERS)
     }
 
+    /// Connects to a database of PostgreSQL and brings its tables up to date.
+    ///
+    /// Blocks while it does.
+    pub fn postgres(url: &str, config: &DatabaseConfig) -> Result<Self, StoreError> {
+        let options = Options::new(url, config)?;
+        Self::open(Place::Server(Arc::new(options)), config.connections)
+    }
+
     fn open(place: Place, readers: usize) -> Result<Self, StoreError> {
         let connection = match &place {
             Place::File(path) => Connection::sqlite(path)?,
+            Place::Server(options) => Connection::postgres(options.clone())?,
         };
         schema::migrate(&connection)?;
         let commits = Arc::<Commits>::default();

@@ -58,16 +58,26 @@ impl Inner {
         &self,
         work: impl Fn(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let idle = self.idle().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => match &self.place {
-                Place::File(path) => Connection::sqlite_reader(path)?,
-            },
-        };
-        let result = work(&connection);
-        self.idle().push(connection);
-        result
+        loop {
+            let idle = self.idle().pop();
+            let was_idle = idle.is_some();
+            let connection = match idle {
+                Some(connection) => connection,
+                None => match &self.place {
+                    Place::File(path) => Connection::sqlite_reader(path)?,
+                    Place::Server(options) => Connection::postgres(options.clone())?,
+                },
+            };
+            let result = work(&connection);
+            if connection.is_usable() {
+                self.idle().push(connection);
+            } else if was_idle {
+                // The database was away in the meantime, so others are broken, too.
+                self.idle().clear();
+                continue;
+            }
+            return result;
+        }
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {

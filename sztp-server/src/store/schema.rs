@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_database_of_a_later_version_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let mut connection = Connection::sqlite(&directory.path().join("db")).unwrap();
+        let connection = Connection::sqlite(&directory.path().join("db")).unwrap();
         migrate(&connection).unwrap();
         migrate(&connection).unwrap();
         connection.make_tables("SELECT 1;", 99).unwrap();

@@ -70,14 +70,11 @@ where
     T: Send,
 {
     fn carry_out(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        connection.batch("SAVEPOINT job")?;
-        self.result = (self.work)(connection);
+        self.result = connection.nested("job", &self.work, |_| true);
         match &self.result {
-            Ok(_) => {}
-            Err(error) if error.ends_transaction() => return Err(error.clone()),
-            Err(_) => connection.batch("ROLLBACK TO job")?,
+            Err(error) if error.ends_transaction() => Err(error.clone()),
+            _ => Ok(()),
         }
-        connection.batch("RELEASE job")
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -85,13 +82,13 @@ where
     }
 }
 
-fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &Commits) {
+fn run(connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &Commits) {
     while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
         let begun = Instant::now();
-        let committed = commit_patiently(&mut connection, &mut jobs, &mut queue);
+        let committed = commit_patiently(&connection, &mut jobs, &mut queue);
         commits.time.observe(begun.elapsed().as_secs_f64());
-        #[expect(clippy::cast_precision_loss, reason = "at most BATCH")]
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred at most")]
         commits.size.observe(jobs.len() as f64);
         for job in jobs {
             job.answer(committed.clone());
@@ -101,7 +98,7 @@ fn run(mut connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, comm
 
 /// What was broken off before it was to be committed is begun anew, a few times.
 fn commit_patiently(
-    connection: &mut Connection,
+    connection: &Connection,
     jobs: &mut Vec<Box<dyn Job>>,
     queue: &mut mpsc::Receiver<Box<dyn Job>>,
 ) -> Result<(), StoreError> {
@@ -113,7 +110,13 @@ fn commit_patiently(
             return committed;
         };
         connection.abandon();
-        if attempts == ATTEMPTS || !error.ends_transaction() {
+        let attempts_allowed = match error {
+            StoreError::BrokenOff { .. } => ATTEMPTS,
+            // The connection was broken before; if it cannot be made anew, that will take time.
+            StoreError::Unavailable { .. } => 2,
+            _ => 1,
+        };
+        if attempts >= attempts_allowed {
             return committed;
         }
         tracing::debug!(%error, attempts, "writing again");
@@ -121,7 +124,7 @@ fn commit_patiently(
 }
 
 fn commit(
-    connection: &mut Connection,
+    connection: &Connection,
     jobs: &mut Vec<Box<dyn Job>>,
     queue: &mut mpsc::Receiver<Box<dyn Job>>,
 ) -> Result<(), StoreError> {
@@ -129,7 +132,7 @@ fn commit(
     for job in jobs.iter_mut() {
         job.carry_out(connection)?;
     }
-    while jobs.len() < BATCH {
+    while jobs.len() < connection.jobs_in_transaction() {
         let Ok(mut job) = queue.try_recv() else { break };
         let done = job.carry_out(connection);
         jobs.push(job);
@@ -140,9 +143,6 @@ fn commit(
 
 /// Jobs that may wait before callers do.
 const QUEUE: usize = 1024;
-
-/// Jobs in one transaction.
-const BATCH: usize = 256;
 
 /// How often a transaction is begun that is broken off.
 const ATTEMPTS: u32 = 5;

@@ -47,7 +47,10 @@ pub struct Counterpart {
 
 impl Asked {
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(String::as_str).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(String::as_str)
+            .unwrap_or_default()
     }
 
     pub fn json(&self) -> Value {
@@ -121,7 +124,9 @@ impl Counterpart {
                         return;
                     };
                     let mut stream = rustls::StreamOwned::new(connection, stream);
-                    let Some(request) = read(&mut stream) else { return };
+                    let Some(request) = read(&mut stream) else {
+                        return;
+                    };
                     asked.lock().expect("no panic").push(request.clone());
                     let told = answer(&request);
                     std::thread::sleep(told.after);

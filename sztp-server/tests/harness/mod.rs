@@ -8,6 +8,8 @@
     reason = "each test file needs its own part"
 )]
 
+pub mod postgres;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 use sztp_cms::{KeyType, UnixTime};
+use sztp_server::config::DatabaseUrl;
 use sztp_server::lab::{LabOptions, LabPki};
 use sztp_server::{Config, Server};
 use tempfile::TempDir;
@@ -72,6 +75,10 @@ impl Rig {
     fn begin(configure: impl FnOnce(&mut Config)) -> (TempDir, Runtime, Server) {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = Config::loopback(directory.path().join("data"));
+        if on_postgres() {
+            let postgres = postgres::Postgres::shared().expect("PostgreSQL is asked for");
+            config.database.url = Some(DatabaseUrl(postgres.database()));
+        }
         configure(&mut config);
         let runtime = Runtime::new().expect("a runtime");
         let server = runtime
@@ -169,6 +176,20 @@ impl Rig {
         let server = self.server.take().expect("running");
         self.runtime.block_on(server.shutdown());
     }
+}
+
+/// Whether servers are to run on PostgreSQL and not on SQLite.
+pub fn on_postgres() -> bool {
+    match std::env::var("SZTP_TEST_DATABASE").as_deref() {
+        Ok("postgres") => true,
+        Ok("sqlite") | Err(_) => false,
+        Ok(other) => panic!("SZTP_TEST_DATABASE is {other:?}"),
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
 }
 
 fn idevid_of(

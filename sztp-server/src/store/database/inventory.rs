@@ -30,7 +30,7 @@ impl DeviceStore for Database {
                     .map(|row| import_row(connection, row, options.existing, time))
                     .collect::<Result<Vec<_>, _>>()
             };
-            connection.nested(import, |outcomes| {
+            connection.nested("import", import, |outcomes| {
                 let refused = outcomes.iter().any(ImportOutcome::is_refusal);
                 !options.dry_run && !(options.all_or_nothing && refused)
             })
