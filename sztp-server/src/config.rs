@@ -4,8 +4,10 @@
 //! taken as they are, relative to the working directory.
 
 mod access;
+mod database;
 mod delivery;
 mod log;
+mod vouchers_on_demand;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,11 +19,13 @@ use crate::dialect::{AUTO, Dialects};
 
 pub use crate::dialect::{DialectConfig, MediaTypeForm, Quirks, Signs};
 pub use access::{AccessConfig, CertificateRole, OidcConfig, OidcRoles};
-pub use log::{LogConfig, LogFormat};
+pub use database::{DatabaseConfig, DatabaseUrl};
 pub use delivery::{
     DeliveryConfig, NetboxTarget, NsoDeviceType, NsoPlatform, NsoTarget, OnboardingConfig,
     TargetConfig, WebhookConfig, WebhookTarget,
 };
+pub use log::{LogConfig, LogFormat};
+pub use vouchers_on_demand::VouchersOnDemandConfig;
 
 /// Everything that can be set; `Config::default()` runs on `./sztp-data` with a lab PKI.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -29,6 +33,8 @@ pub use delivery::{
 pub struct Config {
     /// Where the database, the images, the tokens and the lab PKI live.
     pub data_dir: PathBuf,
+    /// Where images lie; none: in the data directory. Several instances share it.
+    pub images_dir: Option<PathBuf>,
     /// Where devices connect.
     pub device_listen: SocketAddr,
     /// Where operators connect.
@@ -45,24 +51,28 @@ pub struct Config {
     pub voucher_anchors: Vec<PathBuf>,
     /// Dialects beside the built-in ones.
     pub dialects: Vec<DialectConfig>,
-    /// The certificate of both listeners.
-    pub tls: TlsConfig,
     /// Who is told what happens to devices.
     pub webhooks: Vec<WebhookConfig>,
+    /// Where the server remembers what it knows.
+    pub database: DatabaseConfig,
+    /// The certificate of both listeners.
+    pub tls: TlsConfig,
     /// What conveyed information is signed with.
     pub owner: OwnerConfig,
     /// What devices are answered.
     pub answers: AnswerPolicy,
+    /// Who is asked for vouchers that are not there.
+    pub vouchers_on_demand: VouchersOnDemandConfig,
     /// Who may use the admin API.
     pub access: AccessConfig,
-    /// How the log is written.
-    pub log: LogConfig,
-    /// How much a client may ask of the server.
-    pub limits: ServerLimits,
     /// Which systems manage devices once they are provisioned.
     pub onboarding: OnboardingConfig,
     /// How webhooks and onboarding targets are told.
     pub delivery: DeliveryConfig,
+    /// How the log is written.
+    pub log: LogConfig,
+    /// How much a client may ask of the server.
+    pub limits: ServerLimits,
 }
 
 /// The TLS identity; all absent: the lab PKI's.
@@ -212,12 +222,13 @@ impl Config {
             });
         }
         self.access.check()?;
+        self.vouchers_on_demand.check()?;
+        self.delivery.check()?;
+        delivery::check_targets(&self.webhooks, &self.onboarding)?;
         let dialects = Dialects::new(&self.dialects)?;
         dialects
             .check(&self.answers.dialect)
             .map_err(|problem| ConfigError::Value {
-        self.delivery.check()?;
-        delivery::check_targets(&self.webhooks, &self.onboarding)?;
                 key: "answers.dialect",
                 problem,
             })?;
@@ -283,6 +294,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("./sztp-data"),
+            images_dir: None,
             device_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)),
             admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9443)),
             public_url: None,
@@ -290,19 +302,21 @@ impl Default for Config {
             idevid_sha1_anchors: Vec::new(),
             voucher_anchors: Vec::new(),
             dialects: Vec::new(),
+            webhooks: Vec::new(),
+            database: DatabaseConfig::default(),
             tls: TlsConfig::default(),
             owner: OwnerConfig::default(),
             answers: AnswerPolicy::default(),
+            vouchers_on_demand: VouchersOnDemandConfig::default(),
             access: AccessConfig::default(),
+            onboarding: OnboardingConfig::default(),
+            delivery: DeliveryConfig::default(),
             log: LogConfig::default(),
-            webhooks: Vec::new(),
             limits: ServerLimits::default(),
         }
     }
 }
 
-            onboarding: OnboardingConfig::default(),
-            delivery: DeliveryConfig::default(),
 impl Default for AnswerPolicy {
     fn default() -> Self {
         Self {

@@ -3,6 +3,7 @@
 mod access;
 mod delivery;
 mod inventory;
+mod on_demand;
 mod trust;
 
 use std::net::SocketAddr;
@@ -19,8 +20,9 @@ use crate::lab::LabError;
 use crate::masa::SalesListError;
 
 pub use access::AccessError;
-pub use inventory::InventoryError;
 pub use delivery::DeliveryError;
+pub use inventory::InventoryError;
+pub use on_demand::VoucherOnDemandError;
 pub use trust::TrustError;
 
 /// Why a server does not start, or goes on with what it had when it was to reload.
@@ -190,6 +192,24 @@ pub enum StoreError {
         /// In the database's words.
         reason: String,
     },
+    /// The database cannot be reached, or not as fast as it must be: nothing was written.
+    #[error("not available: {reason}")]
+    Unavailable {
+        /// What is in the way.
+        reason: String,
+    },
+    /// The connection was lost in the moment of a commit: it may have been written, or not.
+    #[error("lost while it was to commit: {reason}")]
+    InDoubt {
+        /// What was in the way.
+        reason: String,
+    },
+    /// What database.url says.
+    #[error("database.url: {problem}")]
+    Address {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The database was closed, as the server is stopping.
     #[error("closed")]
     Closed,
@@ -203,13 +223,24 @@ impl StoreError {
             Self::NewerSchema { .. } => "store.newer-schema",
             Self::Damaged { .. } => "store.damaged",
             Self::BrokenOff { .. } => "store.broken-off",
+            Self::Unavailable { .. } => "store.unavailable",
+            Self::InDoubt { .. } => "store.in-doubt",
+            Self::Address { .. } => "store.address",
             Self::Closed => "store.closed",
         }
     }
 
+    /// Whether it goes by: whoever asked does well to come again.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::BrokenOff { .. } | Self::Unavailable { .. } | Self::InDoubt { .. }
+        )
+    }
+
     /// Whether the transaction in which it came up cannot go on, and can be begun anew.
     pub(crate) fn ends_transaction(&self) -> bool {
-        matches!(self, Self::BrokenOff { .. })
+        matches!(self, Self::BrokenOff { .. } | Self::Unavailable { .. })
     }
 }
 
@@ -340,11 +371,23 @@ pub enum ServiceError {
     /// Anchors, revocation lists, unknown devices, activation codes.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// As much is under way as limits allow.
-    #[error("the server has enough to do; come again in {retry_after_secs} s")]
     /// Deliveries and onboarding targets.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    /// No voucher could be had at present (RFC 8995 §5.5).
+    #[error("no ownership voucher can be had at present: {cause}")]
+    VoucherUnavailable {
+        /// Why not.
+        #[source]
+        cause: VoucherOnDemandError,
+        /// When to come again.
+        retry_after_secs: u64,
+    },
+    /// Whoever makes vouchers makes none for this device.
+    #[error("no ownership voucher is made for this device: {0}")]
+    VoucherRefused(#[source] VoucherOnDemandError),
+    /// As much is under way as limits allow.
+    #[error("the server has enough to do; come again in {retry_after_secs} s")]
     Overloaded {
         /// When.
         retry_after_secs: u64,
@@ -386,6 +429,8 @@ impl ServiceError {
             Self::Inventory(inner) => inner.code(),
             Self::Access(inner) => inner.code(),
             Self::Trust(inner) => inner.code(),
+            Self::Delivery(inner) => inner.code(),
+            Self::VoucherUnavailable { cause, .. } | Self::VoucherRefused(cause) => cause.code(),
             Self::Overloaded { .. } => "server.overloaded",
             Self::Stopping => "server.stopping",
         }
@@ -400,7 +445,6 @@ impl ServiceError {
             Self::CertificateRefused(inner) => inner.rule(),
             Self::OtherDevice => Rule::new(8572, "5.3", "one serial number"),
             Self::NothingToGive => Rule::new(8572, "7.3", "conveyed-information"),
-            Self::Delivery(inner) => inner.code(),
             Self::NothingSigned => Rule::new(8572, "7.3", "signed-data-preferred"),
             Self::Lifecycle(inner) => inner.rule(),
             Self::Artifacts(inner) => inner.rule(),
@@ -421,6 +465,7 @@ impl ServiceError {
             Self::Inventory(inner) => return inner.hint(),
             Self::Access(inner) => return inner.hint(),
             Self::Trust(inner) => return inner.hint(),
+            Self::Delivery(inner) => return inner.hint(),
             Self::ImageInUse { .. } => "change what the device is answered, then delete the image",
             Self::Artifacts(ArtifactError::NotUnderPinnedDomainCert(_)) => {
                 "the voucher must pin the authority of the owner certificate in use"
@@ -429,4 +474,3 @@ impl ServiceError {
         })
     }
 }
-            Self::Delivery(inner) => return inner.hint(),

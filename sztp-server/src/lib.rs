@@ -45,6 +45,7 @@ pub use access::BearerError;
 pub use config::{Config, ConfigError};
 pub use error::{
     AccessError, DeliveryError, InventoryError, ServerError, ServiceError, StoreError, TrustError,
+    VoucherOnDemandError,
 };
 pub use outside::OutsideError;
 pub use server::{Notice, Server};

@@ -2,6 +2,7 @@
 //! PKI where nothing is configured.
 
 pub(crate) mod keys;
+mod on_demand;
 mod trust;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::config::split_public_url;
 use crate::lab::{Identity, LabOptions, LabPki};
 use crate::model::Expiry;
 use crate::server::Notice;
-use crate::service::token_hash;
+use crate::service::{MasaAccess, token_hash};
 use crate::store::StoredTrust;
 use crate::{Config, ServerError};
 
@@ -52,6 +53,8 @@ pub(crate) struct Materials {
     pub(crate) owner_key: Arc<dyn Signer>,
     /// The owner certificate artifact (RFC 8572 §3.2).
     pub(crate) owner_artifact: Vec<u8>,
+    /// Who is asked for vouchers that are not there.
+    pub(crate) masa: Option<MasaAccess>,
     /// Certificates and keys of both listeners, the preferred first.
     identities: Vec<TlsIdentity>,
     files: FileTrust,
@@ -180,6 +183,7 @@ impl Materials {
             owner: owner_chain[0].clone(),
             owner_key,
             owner_artifact,
+            masa: on_demand::masa(&config.vouchers_on_demand)?,
             identities,
             files,
             stored: Arc::default(),

@@ -3,6 +3,7 @@
 //! Labels have few values, whatever devices and operators send: serial numbers are none of them.
 
 mod histogram;
+mod outside;
 mod progress;
 
 use std::fmt::{Display, Write as _};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use crate::model::HistoryEntry;
 
 pub(crate) use histogram::Histogram;
+pub(crate) use outside::{Asked, AskedResult};
 
 use self::progress::Progress;
 
@@ -26,6 +28,8 @@ pub(crate) struct Metrics {
     pub(crate) downloads: Gauge,
     /// Event streams that are open.
     pub(crate) event_streams: Gauge,
+    /// Vouchers that were asked for.
+    pub(crate) vouchers: Asked,
     progress: Progress,
 }
 
@@ -172,6 +176,8 @@ impl Metrics {
             "Event streams that are open",
         );
         sample(out, "sztp_event_streams", &[], self.event_streams.get());
+        self.vouchers
+            .write(out, "voucher", "Vouchers asked for on demand");
         self.progress.write(out);
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod delivery;
 mod import;
+mod on_demand;
 mod profile;
 mod template;
 mod trust;
@@ -24,6 +25,7 @@ pub use delivery::{
     DeliveryTarget, HostKey,
 };
 pub use import::{Existing, ImportOptions, ImportReport, ImportResult, ImportRow};
+pub use on_demand::VouchersOnDemand;
 pub use profile::{
     AnswerSource, ChangeAction, Considered, Explanation, Facts, MatchRule, MemberChange, Profile,
     ProfileChange, ProfileSpec, ProfileUsers, TemplateRef, Variables,

@@ -19,7 +19,7 @@ use crate::listener::Listener;
 use crate::materials::{Lab, Materials};
 use crate::onboarding::{self, Outbound};
 use crate::service::{PublicAddress, now};
-use crate::store::Database;
+use crate::store::{ChangeStore as _, Database};
 use crate::{Config, ServerError, Service};
 
 /// A running server. Dropping it stops it without waiting for open requests;
@@ -96,15 +96,16 @@ impl Server {
         let next = data_dir::next_commands(&config.data_dir, admin_addr, &config);
         notices.extend(next.map(Notice::Next));
         let public_url = public.url();
+        let changes = store.changes();
         let service = Service::new(
             Box::new(store),
             materials,
-            config.answers.clone(),
             Dialects::new(&config.dialects)?,
             public,
-            data_dir::images(&config.data_dir),
-            &config.limits,
+            data_dir::images(&config),
+            &config,
             outbound.clone(),
+            changes.is_some(),
         );
         service.read_trust().await?;
         add_warnings(&mut notices, &service);
@@ -116,17 +117,20 @@ impl Server {
             config.access.clone(),
             stopped.clone(),
         );
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(devices.run(device_api, stopped.clone())),
+            tokio::spawn(operators.run(admin_api, stopped.clone())),
             tokio::spawn(onboarding::run(
                 outbound,
                 service.clone(),
                 Duration::from_secs(config.limits.drain_secs),
                 stopped.clone(),
             )),
-            tokio::spawn(operators.run(admin_api, stopped.clone())),
-            tokio::spawn(expire(service.clone(), stopped)),
+            tokio::spawn(expire(service.clone(), stopped.clone())),
         ];
+        if let Some(changes) = changes {
+            tasks.push(tokio::spawn(service.clone().follow(changes, stopped)));
+        }
         tracing::info!(%device_addr, %admin_addr, public_url, "started");
         Ok(Self {
             config,
@@ -144,8 +148,8 @@ impl Server {
     /// What [`Self::start`] would find: the configuration, its files, that keys and certificates
     /// are pairs. Nothing is made and no port is opened.
     pub async fn check(config: Config) -> Result<Vec<Notice>, ServerError> {
-        Outbound::new(&config)?;
         config.check()?;
+        Outbound::new(&config)?;
         let load = move || Materials::load(&config, Lab::Pretend, now());
         Ok(joined(tokio::task::spawn_blocking(load).await)?.1)
     }
@@ -205,30 +209,33 @@ struct Prepared {
     materials: Materials,
     notices: Vec<Notice>,
     store: Database,
-    outbound: Arc<Outbound>,
     lock: data_dir::Lock,
+    outbound: Arc<Outbound>,
 }
 
 /// What blocks: directories, keys, the database.
-    let outbound = Arc::new(Outbound::new(config)?);
 fn prepare(config: &Config) -> Result<Prepared, ServerError> {
+    let outbound = Arc::new(Outbound::new(config)?);
     let directory = &config.data_dir;
     let mut notices = Vec::new();
-    if data_dir::make(directory)? {
+    if data_dir::make(config)? {
         let made = format!("the data directory {}", directory.display());
         notices.push(Notice::Made(made));
     }
     let lock = data_dir::lock(directory)?;
-    data_dir::clean(directory)?;
+    data_dir::clean(config)?;
     let (materials, more) = Materials::load(config, Lab::Make, now())?;
     notices.extend(more);
-    let store = Database::sqlite(&data_dir::database(directory)?)?;
+    let store = match &config.database.url {
+        Some(url) => Database::postgres(&url.0, &config.database)?,
+        None => Database::sqlite(&data_dir::database(directory)?)?,
+    };
     Ok(Prepared {
         materials,
         notices,
         store,
-        outbound,
         lock,
+        outbound,
     })
 }
 

@@ -8,6 +8,7 @@ mod answer;
 mod capacity;
 mod catalog;
 mod check;
+mod follow;
 mod identity;
 mod images;
 mod import;
@@ -18,6 +19,7 @@ mod progress;
 mod render;
 mod templates;
 mod trust;
+mod voucher_on_demand;
 mod vouchers;
 
 use std::path::PathBuf;
@@ -29,25 +31,26 @@ use sztp_core::lifecycle::{Event, Policy};
 use tokio::sync::broadcast;
 
 use crate::access::attempts::Attempts;
-use crate::config::{AnswerPolicy, ServerLimits};
+use crate::config::AnswerPolicy;
 use crate::dialect::Dialects;
 use crate::materials::Materials;
 use crate::metrics::Metrics;
 use crate::model::{
     Device, DeviceEvent, DeviceFilter, DeviceSpec, DeviceSummary, HistoryEntry, Listed, Page,
 };
-use crate::store::{Effect, Occurrence, PutDevice, PutMode, PutOutcome, Recorded, Store};
 use crate::onboarding::Outbound;
 use crate::store::outbox::Outgoing;
-use crate::{InventoryError, ServiceError, StoreError};
+use crate::store::{Effect, Occurrence, PutDevice, PutMode, PutOutcome, Recorded, Store};
+use crate::{Config, InventoryError, ServiceError, StoreError};
 
 pub(crate) use access::new_secret;
-pub(crate) use identity::StrangerBudget;
-pub(crate) use images::hex;
 pub use answer::Answered;
+pub(crate) use identity::StrangerBudget;
 pub use identity::{DeviceIdentity, Peer};
+pub(crate) use images::hex;
 pub use import::Format as ImportFormat;
 pub(crate) use import::{READ_ONLY, csv_header, csv_line};
+pub(crate) use voucher_on_demand::MasaAccess;
 
 /// The server's abilities; cheap to clone.
 #[derive(Clone)]
@@ -57,6 +60,7 @@ struct Inner {
     store: Box<dyn Store>,
     materials: RwLock<Arc<Materials>>,
     answers: AnswerPolicy,
+    vouchers: voucher_on_demand::Vouchers,
     dialects: Dialects,
     public: PublicAddress,
     images: images::ImageFiles,
@@ -67,13 +71,15 @@ struct Inner {
     catalog: catalog::CatalogCache,
     max_configuration_bytes: usize,
     events: broadcast::Sender<DeviceEvent>,
+    /// Whether events come from the database, with those of other instances.
+    is_followed: bool,
     capacity: capacity::Capacity,
     states: observe::States,
     metrics: Metrics,
+    outbound: Arc<Outbound>,
 }
 
 /// How devices reach this server.
-    outbound: Arc<Outbound>,
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PublicAddress {
     /// Name or address, an IPv6 address without brackets.
@@ -103,17 +109,19 @@ impl Service {
     pub(crate) fn new(
         store: Box<dyn Store>,
         materials: Materials,
-        answers: AnswerPolicy,
         dialects: Dialects,
         public: PublicAddress,
         images_dir: PathBuf,
-        limits: &ServerLimits,
+        config: &Config,
         outbound: Arc<Outbound>,
+        is_followed: bool,
     ) -> Self {
+        let limits = &config.limits;
         Self(Arc::new(Inner {
             store,
             materials: RwLock::new(Arc::new(materials)),
-            answers,
+            answers: config.answers.clone(),
+            vouchers: voucher_on_demand::Vouchers::new(&config.vouchers_on_demand),
             dialects,
             public,
             images: images::ImageFiles::new(images_dir, limits.max_image_bytes),
@@ -123,14 +131,15 @@ impl Service {
             catalog: catalog::CatalogCache::default(),
             max_configuration_bytes: limits.max_configuration_bytes,
             events: broadcast::channel(EVENTS).0,
+            is_followed,
             capacity: capacity::Capacity::new(limits),
             states: observe::States::default(),
             metrics: Metrics::default(),
+            outbound,
         }))
     }
 
     /// Adds a device. Its voucher is judged as the device will judge it.
-            outbound,
     pub async fn add_device(
         &self,
         serial_number: &str,
@@ -311,7 +320,6 @@ impl Service {
             }
             self.publish(&recorded.serial_number, entry.clone());
         }
-        Ok(recorded)
     }
 
     fn publish(&self, serial_number: &str, entry: HistoryEntry) {
@@ -328,6 +336,9 @@ impl Service {
     /// Tells who listens, and not the log.
     fn tell(&self, serial_number: &str, entry: HistoryEntry) {
         self.0.metrics.device_event(serial_number, &entry);
+        if self.0.is_followed {
+            return;
+        }
         let serial_number = serial_number.to_owned();
         // Nobody need be listening.
         let _ = self.0.events.send(DeviceEvent {
@@ -339,7 +350,7 @@ impl Service {
 
 impl Occurrence {
     /// Something that is only recorded.
-    fn new(serial_number: &str, event: &'static str, time: UnixTime) -> Self {
+    pub(crate) fn new(serial_number: &str, event: &'static str, time: UnixTime) -> Self {
         Self {
             serial_number: serial_number.to_owned(),
             time,
@@ -349,10 +360,10 @@ impl Occurrence {
             message: None,
             effect: Effect::Noted,
             served: None,
+            outgoing: Outgoing::default(),
         }
     }
 }
-            outgoing: Outgoing::default(),
 
 /// What is stored of a token.
 pub(crate) fn token_hash(token: &str) -> [u8; 32] {
@@ -375,14 +386,14 @@ pub(crate) fn new_id() -> String {
         })
 }
 
-pub(crate) fn now() -> UnixTime {
-    UnixTime::from_system_time(SystemTime::now())
-}
 /// What tells one thing from all others, also from those of other instances.
 pub(crate) fn new_key() -> String {
     format!("{}{}", new_id(), new_id())
 }
 
+pub(crate) fn now() -> UnixTime {
+    UnixTime::from_system_time(SystemTime::now())
+}
 
 fn missing(serial_number: &str) -> ServiceError {
     ServiceError::DeviceMissing {

@@ -6,7 +6,9 @@ use axum::response::IntoResponse;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::{AccessError, BearerError, DeliveryError, InventoryError, ServiceError, StoreError, TrustError};
+use crate::{
+    AccessError, BearerError, DeliveryError, InventoryError, ServiceError, StoreError, TrustError,
+};
 
 /// A request that is refused.
 #[derive(Debug, Serialize)]
@@ -125,9 +127,12 @@ impl From<ServiceError> for ApiError {
             E::Access(error) => access_status(error),
             E::Trust(error) => trust_status(error),
             E::Delivery(error) => delivery_status(error),
-            E::Overloaded { .. } | E::Stopping | E::Store(StoreError::Closed) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            E::VoucherUnavailable { .. }
+            | E::VoucherRefused(_)
+            | E::Overloaded { .. }
+            | E::Stopping
+            | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+            E::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             E::Signing(_) | E::File { .. } | E::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() && !matches!(error, E::Overloaded { .. }) {
@@ -202,9 +207,6 @@ fn trust_status(error: &TrustError) -> StatusCode {
     }
 }
 
-fn retry_after_secs(error: &ServiceError) -> Option<u64> {
-    match error {
-        ServiceError::Overloaded { retry_after_secs }
 fn delivery_status(error: &DeliveryError) -> StatusCode {
     use DeliveryError as E;
     match error {
@@ -214,9 +216,14 @@ fn delivery_status(error: &DeliveryError) -> StatusCode {
     }
 }
 
+fn retry_after_secs(error: &ServiceError) -> Option<u64> {
+    match error {
+        ServiceError::Overloaded { retry_after_secs }
         | ServiceError::Access(AccessError::TooManyAttempts { retry_after_secs }) => {
             Some(*retry_after_secs)
         }
+        // The database may be back by then.
+        ServiceError::Store(error) if error.is_passing() => Some(5),
         _ => None,
     }
 }

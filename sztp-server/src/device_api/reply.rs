@@ -112,11 +112,17 @@ impl From<ServiceError> for Refused {
             // LEDGER: 8572-7.3-21, 8040-4.4.2-01
             E::DeviceUnknown => (StatusCode::FORBIDDEN, ErrorTag::AccessDenied),
             // LEDGER: 8572-7.3-07, 8572-7.3-02
+            E::VoucherRefused(_) => (StatusCode::NOT_FOUND, ErrorTag::InvalidValue),
             E::NothingToGive | E::NothingSigned | E::UnsignedForbidden | E::ImageMissing { .. } => {
                 (StatusCode::NOT_FOUND, ErrorTag::InvalidValue)
             }
             E::Lifecycle(_) => (StatusCode::PRECONDITION_FAILED, ErrorTag::OperationFailed),
-            E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorTag::ResourceDenied),
+            E::Overloaded { .. } | E::VoucherUnavailable { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorTag::ResourceDenied)
+            }
+            E::Store(error) if error.is_passing() => {
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorTag::ResourceDenied)
+            }
             // The operator's or the machine's fault.
             E::DeviceMissing { .. }
             | E::DeviceExists { .. }
@@ -134,10 +140,10 @@ impl From<ServiceError> for Refused {
             | E::Inventory(_)
             | E::Access(_)
             | E::Trust(_)
+            | E::Delivery(_)
             | E::File { .. }
             | E::Store(_)
             | E::Stopping => (StatusCode::INTERNAL_SERVER_ERROR, ErrorTag::OperationFailed),
-            | E::Delivery(_)
         };
         let error_type = match tag {
             ErrorTag::AccessDenied => ErrorType::Protocol,
@@ -148,15 +154,25 @@ impl From<ServiceError> for Refused {
             tracing::error!(code = error.code(), %error, "a request failed");
             "the server cannot answer at present".to_owned()
         } else {
-            error.to_string()
+            match &error {
+                // Whom the operator asks is nobody's business.
+                E::VoucherUnavailable { .. } | E::Store(_) => "come again later".to_owned(),
+                E::VoucherRefused(_) => "there is no ownership voucher for this device".to_owned(),
+                error => error.to_string(),
+            }
         };
         let mut refused = Self::new(status, error_type, tag, message);
         refused.error.app_tag = Some(error.code().to_owned());
         // The service records what it refuses itself, other than a name.
         refused.recorded = !matches!(error, E::OtherDevice);
         match error {
-            E::Overloaded { retry_after_secs } => {
-                refused.with_header(header::RETRY_AFTER, &retry_after_secs.to_string())
+            E::Overloaded { retry_after_secs }
+            | E::VoucherUnavailable {
+                retry_after_secs, ..
+            } => refused.with_header(header::RETRY_AFTER, &retry_after_secs.to_string()),
+            E::Store(error) if error.is_passing() => {
+                tracing::warn!(code = error.code(), %error, "a device is to come again");
+                refused.with_header(header::RETRY_AFTER, DATABASE_RETRY_SECS)
             }
             _ => refused,
         }
@@ -180,6 +196,9 @@ impl From<MessageError> for Refused {
         refused
     }
 }
+
+/// Seconds after which the database may be back.
+const DATABASE_RETRY_SECS: &str = "5";
 
 /// Statuses of RFC 8040 §5.2 and of HTTP itself, for which §7 has no tag of their own.
 const PARTICULAR: [StatusCode; 4] = [

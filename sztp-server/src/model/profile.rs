@@ -10,7 +10,7 @@ use sztp_cms::UnixTime;
 
 use super::{
     Answer, BootImageSpec, ContentTypeChoice, ConveyedEncoding, Handling, Level, RedirectSpec,
-    rfc3339,
+    VouchersOnDemand, rfc3339,
 };
 
 /// Values by name, for templates.
@@ -78,6 +78,9 @@ pub struct ProfileSpec {
     /// Overrides the server's `answers.progress_timeout_secs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress_timeout_secs: Option<u64>,
+    /// Overrides the server's `vouchers_on_demand.when`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vouchers_on_demand: Option<VouchersOnDemand>,
     /// How much devices are asked to report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reporting_level: Option<Level>,

@@ -44,7 +44,7 @@ impl HttpsUrl {
         let is_plain = path
             .bytes()
             .all(|octet| octet.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&octet));
-        let bad_port = authority.port().is_some() && authority.port_u16().is_none();
+        let bad_port = authority.as_str() != authority.host() && authority.port_u16().is_none();
         if authority.host().is_empty() || authority.as_str().contains('@') || bad_port || !is_plain
         {
             return Err("is not https://host[:port][/path]".to_owned());

@@ -13,7 +13,7 @@ use sztp_core::rpc::{GetBootstrappingDataInput, GetBootstrappingDataOutput, Repo
 use sztp_voucher::yang::Encoding;
 
 use super::catalog::{Catalog, Choice, with_profile};
-use super::check::{Presigned, check_expiry};
+use super::check::Presigned;
 use super::{DeviceIdentity, Service, now, render};
 use crate::ServiceError;
 use crate::dialect::{Dialect, Observed};
@@ -89,13 +89,16 @@ impl Service {
             .await?;
             return Err(refusal.into());
         }
-        let prepared = match self.prepare(&plan, input).await {
+        let prepared = match self.prepare(&plan, device, input).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 let reason = format!("{}: {error}", error.code());
                 let effect = match error {
-                    // The operator is not ready; nothing is wrong with the device.
-                    ServiceError::NothingToGive => Effect::Noted,
+                    // The operator, or whoever was asked, is not ready; nothing is wrong with the
+                    // device.
+                    ServiceError::NothingToGive
+                    | ServiceError::VoucherUnavailable { .. }
+                    | ServiceError::VoucherRefused(_) => Effect::Noted,
                     _ => Effect::Lifecycle {
                         event: Event::ValidationFailed {
                             reason: reason.clone(),
@@ -190,59 +193,58 @@ impl Service {
     async fn prepare(
         &self,
         plan: &Plan,
+        device: &DeviceIdentity,
         input: &GetBootstrappingDataInput,
     ) -> Result<Prepared, ServiceError> {
-        let (stored, spec) = (&plan.stored, &plan.spec);
+        let spec = &plan.spec;
         let wants_signed = input.signed_data_preferred;
-        let mut versions = match &plan.choice.profile {
-            Some(profile) => format!("; profile {}", profile.name),
-            None => String::new(),
-        };
-        let info = match (&spec.answer, &plan.choice.profile) {
-            (Answer::Nothing | Answer::Profile, Some(profile))
-                if profile.spec.gives_something() =>
-            {
-                let issued = Variables::new();
-                let given = self
-                    .by_profile(&plan.catalog, profile, &stored.device, &issued)
-                    .await?;
-                versions = format!("; {}", given.versions);
-                self.onboarding(&given.onboarding).await?
+        let is_onboarding = match (&spec.answer, &plan.choice.profile) {
+            (Answer::Nothing | Answer::Profile, Some(profile)) => {
+                if !profile.spec.gives_something() {
+                    return Err(ServiceError::NothingToGive);
+                }
+                true
             }
-            (Answer::Nothing | Answer::Profile, _) => return Err(ServiceError::NothingToGive),
+            (Answer::Nothing | Answer::Profile, None) => return Err(ServiceError::NothingToGive),
             (Answer::Presigned(presigned), _) => return as_it_is(presigned, plan, wants_signed),
-            (Answer::Onboarding(onboarding), _) => self.onboarding(onboarding).await?,
-            (Answer::Redirect(redirect), _) => render::redirect(redirect)?,
+            (Answer::Onboarding(_), _) => true,
+            (Answer::Redirect(_), _) => false,
         };
-        let is_onboarding = matches!(info, ConveyedInfo::Onboarding(_));
         // Unsigned redirect information is of use to every device (RFC 8572 §5.5), and to some of
         // more use than signed.
         let leave_unsigned = !is_onboarding && spec.sign == Some(false);
+        let promote = !plan.trusting
+            && is_onboarding
+            && spec.promote.unwrap_or(self.0.answers.promote)
+            && self.materials().tls_anchor.is_some();
+        let sign = wants_signed
+            || spec.sign.unwrap_or(self.0.answers.sign)
+            || !self.0.answers.allow_unsigned;
+        let is_used = !leave_unsigned && (promote || sign);
+        let nonce = input.nonce.as_deref();
+        let (voucher, note) = self.voucher_for(plan, device, nonce, is_used).await?;
         let materials = self.materials();
-        if let Some(voucher) = spec.voucher.as_ref().filter(|_| !leave_unsigned) {
-            check_expiry(&materials, &plan.presented, &voucher.0, now())?;
-            // LEDGER: 8572-9.6-05, 8572-B-01
-            if !plan.trusting
-                && is_onboarding
-                && spec.promote.unwrap_or(self.0.answers.promote)
-                && let Some(anchor) = &materials.tls_anchor
-            {
-                let redirect = self.redirect_here(anchor.clone());
-                let output = signed(materials, redirect, plan, voucher).await?;
-                return Ok(Prepared {
-                    output,
-                    event: "promoted",
-                    message: "signed redirect information to this server".to_owned(),
-                    promoted: true,
-                    expects_word: true,
-                });
-            }
-            let sign = spec.sign.unwrap_or(self.0.answers.sign) || !self.0.answers.allow_unsigned;
-            if wants_signed || sign {
-                let mut output = signed(materials, info, plan, voucher).await?;
-                output.reporting_level = plan.reporting_level(is_onboarding);
-                return Ok(Prepared::served("signed", is_onboarding, &versions, output));
-            }
+        // LEDGER: 8572-9.6-05, 8572-B-01
+        if promote
+            && let Some(voucher) = &voucher
+            && let Some(anchor) = &materials.tls_anchor
+        {
+            let redirect = self.redirect_here(anchor.clone());
+            let output = signed(materials, redirect, plan, voucher).await?;
+            return Ok(Prepared {
+                output,
+                event: "promoted",
+                message: format!("signed redirect information to this server{note}"),
+                promoted: true,
+                expects_word: true,
+            });
+        }
+        let (info, mut versions) = self.content(plan).await?;
+        versions.push_str(&note);
+        if let Some(voucher) = voucher.filter(|_| is_used && sign) {
+            let mut output = signed(materials, info, plan, &voucher).await?;
+            output.reporting_level = plan.reporting_level(is_onboarding);
+            return Ok(Prepared::served("signed", is_onboarding, &versions, output));
         }
         // LEDGER: 8572-7.3-02
         if (wants_signed && is_onboarding) || (!is_onboarding && spec.sign == Some(true)) {
@@ -269,20 +271,44 @@ impl Service {
     }
 }
 
+impl Service {
+    /// What is conveyed to a device, and how it is remembered.
+    async fn content(&self, plan: &Plan) -> Result<(ConveyedInfo, String), ServiceError> {
+        let versions = match &plan.choice.profile {
+            Some(profile) => format!("; profile {}", profile.name),
+            None => String::new(),
+        };
+        let info = match (&plan.spec.answer, &plan.choice.profile) {
+            (Answer::Onboarding(onboarding), _) => self.onboarding(onboarding).await?,
+            (Answer::Redirect(redirect), _) => render::redirect(redirect)?,
+            (_, None) => return Err(ServiceError::NothingToGive),
+            (_, Some(profile)) => {
+                let issued = Variables::new();
+                let given = self
+                    .by_profile(&plan.catalog, profile, &plan.stored.device, &issued)
+                    .await?;
+                let info = self.onboarding(&given.onboarding).await?;
+                return Ok((info, format!("; {}", given.versions)));
+            }
+        };
+        Ok((info, versions))
+    }
+}
+
 /// What a device is to be given, before it is put together.
-struct Plan {
-    stored: StoredDevice,
+pub(super) struct Plan {
+    pub(super) stored: StoredDevice,
     /// The serial number of the device's certificate, which need not be the one it is filed under.
-    presented: String,
+    pub(super) presented: String,
     /// What is set for the device, by itself or by its profile.
-    spec: DeviceSpec,
+    pub(super) spec: DeviceSpec,
     /// What it said of itself the last time.
     before: Reported,
-    catalog: Arc<Catalog>,
-    choice: Choice,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) choice: Choice,
     dialect: Arc<Dialect>,
     /// Whether the device trusts this server, as far as one can tell.
-    trusting: bool,
+    pub(super) trusting: bool,
 }
 
 impl Plan {

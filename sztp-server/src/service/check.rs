@@ -3,13 +3,13 @@
 
 use std::net::IpAddr;
 
-use sztp_cms::{ContentInfo, Limits, TrustAnchors, UnixTime, WallClock, oids};
+use sztp_cms::{Certificate, ContentInfo, Limits, TrustAnchors, UnixTime, WallClock, oids};
 use sztp_core::artifacts::{
     ArtifactError, Authenticated, BootstrappingData, SourceTrust, content_type,
 };
 use sztp_core::conveyed_info::{ConveyedInfo, OnboardingInformation};
 use sztp_voucher::yang::Encoding;
-use sztp_voucher::{Profile, SignedVoucher, VoucherContext, VoucherError};
+use sztp_voucher::{NonceExpectation, Profile, SignedVoucher, VoucherContext, VoucherError};
 
 use super::answer::sign;
 use super::identity::check_serial_number;
@@ -152,7 +152,7 @@ pub(super) struct VoucherJudge {
 }
 
 impl VoucherJudge {
-    fn new(materials: &Materials) -> Result<Self, ServiceError> {
+    pub(super) fn new(materials: &Materials) -> Result<Self, ServiceError> {
         let info = ConveyedInfo::Onboarding(OnboardingInformation::default());
         let json = content_type(Encoding::Json);
         let conveyed_information = match materials.voucher_anchors {
@@ -179,22 +179,49 @@ impl VoucherJudge {
         now: UnixTime,
         notes: &mut Vec<String>,
     ) -> Result<bool, ServiceError> {
-        let Some(anchors) = &self.anchors else {
-            let parsed = SignedVoucher::parse(voucher, Profile::Rfc8366bis)
-                .map_err(|error| ServiceError::Artifacts(error.into()))?;
-            notes.push(format!(
-                "the voucher was not verified, as voucher_anchors is not set; it says serial \
-                 number {}",
-                parsed.unverified().serial_number
-            ));
-            return Ok(false);
-        };
+        if self.anchors.is_some() {
+            self.judge_for(
+                serial_number,
+                None,
+                NonceExpectation::Unchecked,
+                voucher,
+                now,
+                notes,
+            )?;
+            return Ok(true);
+        }
+        let parsed = SignedVoucher::parse(voucher, Profile::Rfc8366bis)
+            .map_err(|error| ServiceError::Artifacts(error.into()))?;
+        notes.push(format!(
+            "the voucher was not verified, as voucher_anchors is not set; it says serial number {}",
+            parsed.unverified().serial_number
+        ));
+        Ok(false)
+    }
+
+    /// The same for one exchange with one device.
+    pub(super) fn judge_for(
+        &self,
+        serial_number: &str,
+        idevid: Option<&Certificate>,
+        nonce: NonceExpectation<'_>,
+        voucher: &[u8],
+        now: UnixTime,
+        notes: &mut Vec<String>,
+    ) -> Result<(), ServiceError> {
+        let none = TrustAnchors::default();
+        let anchors = self.anchors.as_ref().unwrap_or(&none);
         let data = BootstrappingData {
             ownership_voucher: Some(voucher.to_vec()),
             ..self.data.clone()
         };
-        authenticate(&data, anchors, serial_number, now, notes)?;
-        Ok(true)
+        let context = VoucherContext {
+            serial_number: Some(serial_number),
+            idevid,
+            nonce,
+            ..VoucherContext::new(anchors, WallClock::Trusted(now))
+        };
+        authenticate(&data, &context, notes)
     }
 }
 
@@ -232,7 +259,11 @@ fn judge(
             owner_certificate: Some(owner_certificate.0.clone()),
             ownership_voucher: Some(ownership_voucher.0.clone()),
         };
-        match authenticate(&data, anchors, serial_number, now, &mut notes) {
+        let context = VoucherContext {
+            serial_number: Some(serial_number),
+            ..VoucherContext::new(anchors, WallClock::Trusted(now))
+        };
+        match authenticate(&data, &context, &mut notes) {
             // What it says is judged last: all signatures hold.
             Err(ServiceError::Artifacts(ArtifactError::Content(_)))
                 if Presigned::look_at(presigned)?.is_platforms_own =>
@@ -293,19 +324,13 @@ pub(super) fn check_expiry(
     voucher.verify(&context).map(drop).map_err(refused)
 }
 
-/// As the device will do it, the nonce aside, which only it knows.
+/// As the device will do it.
 fn authenticate(
     data: &BootstrappingData,
-    anchors: &TrustAnchors,
-    serial_number: &str,
-    now: UnixTime,
+    context: &VoucherContext<'_>,
     notes: &mut Vec<String>,
 ) -> Result<(), ServiceError> {
-    let context = VoucherContext {
-        serial_number: Some(serial_number),
-        ..VoucherContext::new(anchors, WallClock::Trusted(now))
-    };
-    let error = match data.authenticate(SourceTrust::Unauthenticated, &context, Encoding::Json) {
+    let error = match data.authenticate(SourceTrust::Unauthenticated, context, Encoding::Json) {
         Ok(Authenticated::Trusted(trusted)) => {
             if let sztp_core::artifacts::Trust::Signed { voucher, .. } = trusted.how() {
                 notes.extend_from_slice(voucher.notes());

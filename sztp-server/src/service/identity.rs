@@ -61,6 +61,14 @@ impl DeviceIdentity {
         self.vendor.as_deref()
     }
 
+    /// Its IDevID certificate; none if it proved itself by an activation code.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        match &self.proof {
+            Proof::Certificate { certificate, .. } => Some(certificate),
+            Proof::ActivationCode => None,
+        }
+    }
+
     /// Where the serial number is from, for the operator.
     pub(crate) fn origin(&self) -> String {
         match &self.proof {
