@@ -17,7 +17,9 @@ use crate::certificate::{
     name,
 };
 use crate::path::OID_SUBJECT_ALT_NAME;
-use crate::{Certificate, CertificateError, KeyUsage, Rule, SignatureError, Signer, UnixTime};
+use crate::{
+    Certificate, CertificateError, KeyUsage, ProvenRequest, Rule, SignatureError, Signer, UnixTime,
+};
 
 pub use self::request::CertificationRequestBuilder;
 
@@ -29,7 +31,7 @@ pub use self::request::CertificationRequestBuilder;
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct CertificateBuilder {
-    subject: String,
+    subject: Subject,
     not_before: UnixTime,
     not_after: Option<UnixTime>,
     ca: Option<PathLength>,
@@ -39,14 +41,29 @@ pub struct CertificateBuilder {
     extra: Vec<(ObjectIdentifier, bool, Vec<u8>)>,
 }
 
+#[derive(Debug, Clone)]
+enum Subject {
+    Text(String),
+    Der(Vec<u8>),
+}
+
 /// How many authorities may follow below; none: any number.
 type PathLength = Option<u32>;
 
 impl CertificateBuilder {
     /// A certificate for a subject in the text form of RFC 4514: `CN=x,serialNumber=y,O=z`.
     pub fn new(subject: impl Into<String>) -> Self {
+        Self::of(Subject::Text(subject.into()))
+    }
+
+    /// A certificate for the subject that a request asks for, octet for octet.
+    pub fn for_request(request: &ProvenRequest) -> Self {
+        Self::of(Subject::Der(request.subject_der().to_vec()))
+    }
+
+    fn of(subject: Subject) -> Self {
         Self {
-            subject: subject.into(),
+            subject,
             not_before: UnixTime::from_secs(0),
             not_after: None,
             ca: None,
@@ -95,6 +112,12 @@ impl CertificateBuilder {
         self
     }
 
+    /// Adds names to subjectAltName, each the DER of a GeneralName.
+    pub fn alternative_names(mut self, names: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        self.names.extend(names);
+        self
+    }
+
     /// Adds IP addresses to subjectAltName.
     pub fn ip_addresses(mut self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.names
@@ -113,7 +136,7 @@ impl CertificateBuilder {
 
     /// Signs with the subject's own key.
     pub fn self_signed(&self, key: &dyn Signer) -> Result<Certificate, IssueError> {
-        let subject = name_der(&self.subject)?;
+        let subject = self.subject.to_der()?;
         let key_id = key_id(key.spki_der())?;
         self.sign(&subject, &subject, &key_id, key.spki_der(), key)
     }
@@ -130,7 +153,7 @@ impl CertificateBuilder {
                 issuer: issuer.subject(),
             });
         }
-        let subject = name_der(&self.subject)?;
+        let subject = self.subject.to_der()?;
         let issuer_id = match issuer.subject_key_id() {
             Some(id) => id.to_vec(),
             None => key_id(issuer.spki_der())?,
@@ -208,9 +231,11 @@ impl CertificateBuilder {
             )?);
         }
         if !self.names.is_empty() {
+            // RFC 5280 §4.2.1.6: critical where there is no subject.
+            let is_all = matches!(&self.subject, Subject::Der(der) if der[..] == EMPTY_NAME);
             list.push(extension(
                 OID_SUBJECT_ALT_NAME,
-                false,
+                is_all,
                 &sequence(&[&self.names.concat()]),
             )?);
         }
@@ -225,6 +250,15 @@ impl CertificateBuilder {
             list.push(extension(*oid, *critical, value)?);
         }
         Ok(list)
+    }
+}
+
+impl Subject {
+    fn to_der(&self) -> Result<Vec<u8>, IssueError> {
+        match self {
+            Self::Text(text) => name_der(text),
+            Self::Der(der) => Ok(der.clone()),
+        }
     }
 }
 
@@ -448,6 +482,7 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 const TRUE: [u8; 3] = [0x01, 0x01, 0xff];
+const EMPTY_NAME: [u8; 2] = [0x30, 0];
 
 /// 9999-12-31T23:59:59Z.
 const NO_END: UnixTime = UnixTime::from_secs(253_402_300_799);

@@ -90,7 +90,7 @@ impl PublicKey {
             }
             oid => return Err(KeyError::Unsupported { oid }),
         };
-        let key = backend::VerifyingKey::parse(kind, &octets).ok_or(KeyError::Malformed)?;
+        let key = backend::VerifyingKey::parse(kind, &octets, spki).ok_or(KeyError::Malformed)?;
         Ok(Self(Arc::new(Parsed {
             kind,
             pss_only,
@@ -143,6 +143,14 @@ impl PublicKey {
             KeyKind::Rsa { bits } => format!("RSA {bits}"),
             #[cfg(feature = "ml-dsa")]
             KeyKind::MlDsa(set) => set.to_string(),
+        }
+    }
+
+    /// Of an RSA key, the size of its modulus in bits.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        match self.0.kind {
+            KeyKind::Rsa { bits } => Some(bits),
+            _ => None,
         }
     }
 

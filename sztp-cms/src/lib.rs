@@ -22,6 +22,7 @@ mod algorithm;
 mod backend;
 mod ber;
 mod certificate;
+mod certification_request;
 mod content_info;
 mod crl;
 mod enveloped_data;
@@ -45,6 +46,9 @@ mod time;
 pub use algorithm::MlDsaParameterSet;
 pub use algorithm::{AlgorithmError, DigestAlgorithm, SignatureAlgorithm};
 pub use certificate::{BasicConstraints, Certificate, CertificateError, Extension, KeyUsage};
+pub use certification_request::{
+    CertificationRequest, CertificationRequestError, ProvenRequest, RequestedExtension,
+};
 pub use content_info::ContentInfo;
 pub use crl::{CertificateRevocationList, CrlError, RevocationReason, RevokedCertificate};
 pub use enveloped_data::{
