@@ -23,6 +23,7 @@ use sztp_core::dhcp::Family;
 use thiserror::Error;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use self::exchange::{Answer, exchange};
 use super::network::Interface;
@@ -32,7 +33,7 @@ use super::network::Interface;
 pub(super) struct Asking {
     /// Interfaces by name; none: all that have an address.
     pub(super) interfaces: Vec<String>,
-    /// Until somebody has answered.
+    /// For somebody to answer.
     pub(super) patience: Duration,
 }
 
@@ -117,8 +118,16 @@ impl Asking {
             }
         }
         let mut all = Vec::new();
-        while let Some(ended) = tasks.join_next().await {
-            all.extend(ended.ok());
+        let mut until = None;
+        while let Some(ended) = join_next(&mut tasks, until).await {
+            let named = ended.3.as_ref().is_ok_and(|answers| {
+                let mut values = answers.iter().map(|answer| &answer.value);
+                values.any(Option::is_some)
+            });
+            if named && until.is_none() {
+                until = Some(Instant::now() + OTHERS_WAIT);
+            }
+            all.push(ended);
         }
         all.sort_by_key(|(place, family, ..)| (*place, *family == Family::V6));
         let mut replies = Vec::new();
@@ -161,6 +170,23 @@ impl Asking {
             }
         }
         Ok((found, problems))
+    }
+}
+
+/// What was answered on the interface in this place.
+type Ended = (usize, Family, String, Result<Vec<Answer>, AskError>);
+
+/// The next one that has ended; none if all have, or time is up.
+async fn join_next(tasks: &mut JoinSet<Ended>, until: Option<Instant>) -> Option<Ended> {
+    loop {
+        let ended = match until {
+            None => tasks.join_next().await?,
+            Some(until) => timeout_at(until, tasks.join_next()).await.ok()??,
+        };
+        // Nobody aborts one.
+        if let Ok(ended) = ended {
+            return Some(ended);
+        }
     }
 }
 
@@ -231,5 +257,7 @@ fn random() -> Result<u32, AskError> {
 
 /// As the default of `--dhcp-ask` takes it: two questions of DHCPv4, four of DHCPv6.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// For other interfaces and the other family, once bootstrap servers are named on one.
+const OTHERS_WAIT: Duration = Duration::from_secs(2);
 /// Interfaces that are asked on.
 const MAX_INTERFACES: usize = 64;

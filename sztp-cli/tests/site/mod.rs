@@ -26,9 +26,20 @@ impl Site {
     }
 
     pub(crate) fn answering(answer: Answer) -> Self {
+        Self::known_as("localhost", answer, |_| {})
+    }
+
+    /// A server that has a certificate for this host, configured as wanted.
+    pub(crate) fn known_as(
+        host: &str,
+        answer: Answer,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let bench = Workbench::new();
         // A fresh lab, as validity is judged by this machine's clock.
-        bench.run("pki init data/lab").ok();
+        bench
+            .run(&format!("pki init data/lab --server-name {host}"))
+            .ok();
         bench
             .run(&format!("pki idevid data/lab --serial-number {SERIAL}"))
             .ok();
@@ -41,7 +52,8 @@ impl Site {
             .ok();
         let spec = spec(&bench, answer);
         let runtime = Runtime::new().expect("a runtime");
-        let config = Config::loopback(bench.path("data"));
+        let mut config = Config::loopback(bench.path("data"));
+        configure(&mut config);
         let server = runtime.block_on(async {
             let server = Server::start(config).await.expect("a server");
             server

@@ -43,7 +43,18 @@ impl Workbench {
     }
 
     pub(crate) fn run_with(&self, arguments: &str, environment: &[(&str, &str)]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_sztp"))
+        let sztp = Command::new(env!("CARGO_BIN_EXE_sztp"));
+        self.finish(sztp, arguments, environment)
+    }
+
+    /// Runs `sztp` by way of a program that runs another one, as `nsenter` does.
+    pub(crate) fn run_by(&self, mut way: Command, arguments: &str) -> Ran {
+        way.arg(env!("CARGO_BIN_EXE_sztp"));
+        self.finish(way, arguments, &[])
+    }
+
+    fn finish(&self, mut sztp: Command, arguments: &str, environment: &[(&str, &str)]) -> Ran {
+        let output = sztp
             .args(arguments.split(' '))
             .current_dir(self.directory.path())
             .env_remove("SZTP_PASSPHRASE")
