@@ -1,9 +1,9 @@
 //! What webhooks hear: signed, in order, again until it arrives, whatever happens to the server,
 //! and nothing that is none of their business.
 
-mod harness;
 #[path = "harness/counterpart.rs"]
 mod counterpart;
+mod harness;
 
 use std::collections::HashSet;
 use std::fs;
@@ -87,7 +87,10 @@ fn changes_of_state_are_told_in_order_and_signed() {
         ]
     );
     for asked in &asked {
-        assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/sztp?team=net"));
+        assert_eq!(
+            (asked.method.as_str(), asked.path.as_str()),
+            ("POST", "/sztp?team=net")
+        );
         assert_eq!(asked.header("content-type"), "application/json");
         assert_eq!(asked.header("idempotency-key"), asked.header("webhook-id"));
         assert_signed(made.path(), asked);
@@ -98,9 +101,14 @@ fn changes_of_state_are_told_in_order_and_signed() {
             assert!(document["data"].get(private).is_none(), "{document}");
         }
     }
-    let ids: HashSet<&str> = asked.iter().map(|asked| asked.header("webhook-id")).collect();
+    let ids: HashSet<&str> = asked
+        .iter()
+        .map(|asked| asked.header("webhook-id"))
+        .collect();
     assert_eq!(ids.len(), 3, "each has its own id");
-    eventually("what has arrived is forgotten", || deliveries(&rig, "").is_empty());
+    eventually("what has arrived is forgotten", || {
+        deliveries(&rig, "").is_empty()
+    });
 }
 
 /// By OpenSSL, as docs/ONBOARDING.md says.
@@ -184,20 +192,26 @@ fn what_fails_is_told_again_under_the_same_id_and_holds_back_what_follows() {
     rig.add(&small_device(SERIAL));
     bootstrap(&rig, SERIAL);
     let asked = hook.wait_for(5);
-    let ids: Vec<&str> = asked.iter().map(|asked| asked.header("webhook-id")).collect();
+    let ids: Vec<&str> = asked
+        .iter()
+        .map(|asked| asked.header("webhook-id"))
+        .collect();
     assert!(ids[..4].iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_ne!(ids[4], ids[0], "the second change waits for the first");
     let waited = asked[1].at - asked[0].at;
-    assert!(waited >= Duration::from_millis(1500), "Retry-After: {waited:?}");
+    assert!(
+        waited >= Duration::from_millis(1500),
+        "Retry-After: {waited:?}"
+    );
     assert_eq!(asked[4].json()["data"]["state"], "Provisioned");
     let metrics = rig.admin().send("/metrics").text();
     eventually("counted", || {
         let metrics = rig.admin().send("/metrics").text();
-        metrics.contains(
-            "sztp_delivery_attempts_total{target=\"operations\",result=\"retried\"} 3\n",
-        ) && metrics.contains(
-            "sztp_delivery_attempts_total{target=\"operations\",result=\"delivered\"} 2\n",
-        )
+        metrics
+            .contains("sztp_delivery_attempts_total{target=\"operations\",result=\"retried\"} 3\n")
+            && metrics.contains(
+                "sztp_delivery_attempts_total{target=\"operations\",result=\"delivered\"} 2\n",
+            )
     });
     assert!(!metrics.contains(SERIAL));
 }
@@ -219,7 +233,10 @@ fn a_slow_target_holds_up_no_other() {
     for n in 0..10 {
         let serial = format!("S-{n}");
         rig.add(&small_device(&serial));
-        assert_eq!(rig.device(&serial).rpc(GET_DATA, JSON, TRUSTING).status, 200);
+        assert_eq!(
+            rig.device(&serial).rpc(GET_DATA, JSON, TRUSTING).status,
+            200
+        );
     }
     fast.wait_for(10);
     assert!(begun.elapsed() < Duration::from_secs(30));
@@ -230,7 +247,10 @@ fn a_slow_target_holds_up_no_other() {
     assert_eq!(leased.count(), 2);
     let stopping = Instant::now();
     rig.stop();
-    assert!(stopping.elapsed() < Duration::from_secs(10), "it does not wait for the slow one");
+    assert!(
+        stopping.elapsed() < Duration::from_secs(10),
+        "it does not wait for the slow one"
+    );
 }
 
 #[test]
@@ -252,7 +272,9 @@ fn what_is_given_up_is_listed_retried_and_discarded() {
     });
     rig.add(&small_device(SERIAL));
     bootstrap(&rig, SERIAL);
-    eventually("both are given up", || deliveries(&rig, "?state=failed").len() == 2);
+    eventually("both are given up", || {
+        deliveries(&rig, "?state=failed").len() == 2
+    });
     let failed = deliveries(&rig, &format!("?state=failed&serial={SERIAL}"));
     let error = failed[0]["error"].as_str().expect("a reason");
     assert!(error.contains("given up after 2 attempts"), "{error}");
@@ -275,11 +297,17 @@ fn what_is_given_up_is_listed_retried_and_discarded() {
     assert_eq!(rig.admin().method("DELETE").send(&path(1, "")).status, 204);
     eventually("nothing is left", || deliveries(&rig, "").is_empty());
     let gone = rig.admin().send(&path(1, ""));
-    assert_eq!((gone.status, gone.json()["code"].clone()), (404, json!("delivery.missing")));
+    assert_eq!(
+        (gone.status, gone.json()["code"].clone()),
+        (404, json!("delivery.missing"))
+    );
     let targets = rig.admin().send("/api/v1/delivery-targets").json();
     assert_eq!(targets["items"][0]["name"], "operations");
     assert_eq!(targets["items"][0]["host"], hook.url());
-    let audit = rig.admin().send("/api/v1/audit?object=/api/v1/deliveries").text();
+    let audit = rig
+        .admin()
+        .send("/api/v1/audit?object=/api/v1/deliveries")
+        .text();
     assert!(audit.contains("DELETE /api/v1/deliveries/{id}"), "{audit}");
 }
 
@@ -308,7 +336,11 @@ fn answers_without_end_and_servers_that_are_not_known_are_not_believed() {
         let failed = deliveries(&rig, &format!("?target={target}"));
         failed[0]["error"].as_str().expect("a reason").to_owned()
     };
-    assert!(error("endless").contains("more than 262144 octets"), "{}", error("endless"));
+    assert!(
+        error("endless").contains("more than 262144 octets"),
+        "{}",
+        error("endless")
+    );
     let refused = error("unknown");
     assert!(refused.contains(&unknown.url()), "{refused}");
     assert!(!refused.contains("s3cret"), "{refused}");

@@ -29,12 +29,7 @@ pub(super) fn routes() -> Routes {
             "Begins a delivery anew, at once",
             retry,
         )
-        .delete(
-            "/deliveries/{id}",
-            Operator,
-            "Forgets a delivery",
-            discard,
-        )
+        .delete("/deliveries/{id}", Operator, "Forgets a delivery", discard)
         .get(
             "/delivery-targets",
             Viewer,

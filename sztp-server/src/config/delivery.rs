@@ -239,7 +239,11 @@ pub(super) fn check_targets(
         }
     }
     for name in &onboarding.default {
-        if !onboarding.targets.iter().any(|target| target.name() == name) {
+        if !onboarding
+            .targets
+            .iter()
+            .any(|target| target.name() == name)
+        {
             let problem = format!("there is no target {name:?}");
             return Err(value_error("onboarding.default", &problem));
         }

@@ -45,14 +45,14 @@ impl Nso {
     pub(super) async fn onboard(&self, subject: &Subject) -> Result<String, Undelivered> {
         let password = self.password.read().await?;
         let done = self.carry_out(subject, &password).await;
-        done.map_err(|failure| failure.hiding(|text| password.hidden_in(text)))
+        // A server may repeat what it was sent.
+        let credentials = self.credentials(&password);
+        done.map_err(|failure| {
+            failure.hiding(|text| password.hidden_in(&text.replace(&credentials, "***")))
+        })
     }
 
-    async fn carry_out(
-        &self,
-        subject: &Subject,
-        password: &Secret,
-    ) -> Result<String, Undelivered> {
+    async fn carry_out(&self, subject: &Subject, password: &Secret) -> Result<String, Undelivered> {
         let entry = self.entry(subject)?;
         let open = self.place.open(self.headers(password)?).await?;
         let body = json!({"tailf-ncs:devices": {"device": [entry]}});
@@ -84,9 +84,8 @@ impl Nso {
     /// The device in NSO's list.
     fn entry(&self, subject: &Subject) -> Result<Value, Undelivered> {
         let address = subject.address(self.config.peer_address);
-        let address = address.ok_or_else(|| {
-            Undelivered::refused("it is not known where the device is managed")
-        })?;
+        let address = address
+            .ok_or_else(|| Undelivered::refused("it is not known where the device is managed"))?;
         let platform = self.config.platforms.iter().find(|one| fits(one, subject));
         let device_type = match subject.attribute("nso_device_type") {
             Some("cli") => NsoDeviceType::Cli,
@@ -125,15 +124,22 @@ impl Nso {
             ("address", Some(json!(address.ip.to_string()))),
             ("port", port.map(|port| json!(port))),
             ("authgroup", Some(json!(authgroup))),
-            ("device-type", Some(json!({device_type: {"ned-id": ned_id}}))),
+            (
+                "device-type",
+                Some(json!({device_type: {"ned-id": ned_id}})),
+            ),
             ("state", Some(json!({"admin-state": "unlocked"}))),
             ("ssh", (!keys.is_empty()).then(|| json!({"host-key": keys}))),
         ])))
     }
 
+    /// RFC 7617.
+    fn credentials(&self, password: &Secret) -> String {
+        STANDARD.encode(format!("{}:{}", self.config.user, password.expose()))
+    }
+
     fn headers(&self, password: &Secret) -> Result<HeaderMap, Undelivered> {
-        let credentials = format!("{}:{}", self.config.user, password.expose());
-        let basic = format!("Basic {}", STANDARD.encode(credentials));
+        let basic = format!("Basic {}", self.credentials(password));
         let yang_data = HeaderValue::from_static("application/yang-data+json");
         Ok([
             sensitive(header::AUTHORIZATION, &basic)?,
@@ -148,7 +154,10 @@ impl Nso {
 /// An action of the device's entry; its answer says in a document with status 200 whether it
 /// succeeded.
 async fn action(open: &Open<'_>, subject: &Subject, name: &str) -> Result<Value, Undelivered> {
-    let path = format!("{DEVICES}/device={}/{name}", percent_encoded(subject.name()));
+    let path = format!(
+        "{DEVICES}/device={}/{name}",
+        percent_encoded(subject.name())
+    );
     let reply = open.ask(Method::POST, &path, None).await?;
     let mut answer = open.accepted(name, &reply)?;
     Ok(answer["tailf-ncs:output"].take())

@@ -44,7 +44,9 @@ pub(super) fn next(
     let due_at = now.plus_secs(i64::try_from(wait).unwrap_or(i64::MAX));
     let age = due_at.secs().saturating_sub(delivery.created_at.secs());
     if age > i64::try_from(config.max_age_secs).unwrap_or(i64::MAX) {
-        return Next::Never(format!("given up for its age, after {attempts} attempts: {reason}"));
+        return Next::Never(format!(
+            "given up for its age, after {attempts} attempts: {reason}"
+        ));
     }
     Next::At(due_at, reason)
 }

@@ -121,7 +121,11 @@ impl Place {
 
     /// Path and query as configured.
     pub(super) fn target(&self) -> String {
-        let path = if self.path.is_empty() { "/" } else { &self.path };
+        let path = if self.path.is_empty() {
+            "/"
+        } else {
+            &self.path
+        };
         format!("{path}{}", self.query)
     }
 
@@ -129,9 +133,8 @@ impl Place {
     pub(super) async fn open(&self, headers: HeaderMap) -> Result<Open<'_>, Undelivered> {
         let mut certificates = Vec::new();
         for path in &self.anchors {
-            let unreadable = |problem: String| {
-                Undelivered::later(format!("{}: {problem}", path.display()))
-            };
+            let unreadable =
+                |problem: String| Undelivered::later(format!("{}: {problem}", path.display()));
             let octets = tokio::fs::read(path)
                 .await
                 .map_err(|error| unreadable(error.to_string()))?;
@@ -204,7 +207,10 @@ impl Open<'_> {
         let status = reply.status;
         let said = shortened(&reply.body);
         let reason = if status.is_redirection() {
-            format!("{what}: answered {}; redirects are not followed", status.as_u16())
+            format!(
+                "{what}: answered {}; redirects are not followed",
+                status.as_u16()
+            )
         } else {
             let reason = format!("{what}: answered {}: {said}", status.as_u16());
             reason.trim_end_matches([':', ' ']).to_owned()
@@ -283,7 +289,11 @@ mod tests {
         assert_eq!(one.host(), "https://hooks.example:8443");
         assert_eq!(one.target(), "/T0/s3cret?token=s3cret");
         assert_eq!(place("https://a.example").unwrap().target(), "/");
-        for bad in ["http://a.example/x", "https://a.example/x?a b", "https:///x"] {
+        for bad in [
+            "http://a.example/x",
+            "https://a.example/x?a b",
+            "https:///x",
+        ] {
             let error = place(bad).unwrap_err().to_string();
             assert!(!error.contains("a.example"), "{error}");
         }

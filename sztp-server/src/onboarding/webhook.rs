@@ -123,9 +123,9 @@ impl Webhook {
 
 fn sign(secret: &Secret, id: &str, timestamp: &str, body: &str) -> Result<String, Undelivered> {
     let key = match secret.expose().strip_prefix("whsec_") {
-        Some(encoded) => STANDARD
-            .decode(encoded)
-            .map_err(|_| Undelivered::later("what follows whsec_ in the secret's file is no base64"))?,
+        Some(encoded) => STANDARD.decode(encoded).map_err(|_| {
+            Undelivered::later("what follows whsec_ in the secret's file is no base64")
+        })?,
         None => secret.expose().as_bytes().to_vec(),
     };
     let mut mac = Hmac::<Sha256>::new_from_slice(&key)
@@ -133,7 +133,10 @@ fn sign(secret: &Secret, id: &str, timestamp: &str, body: &str) -> Result<String
     for part in [id, ".", timestamp, ".", body] {
         mac.update(part.as_bytes());
     }
-    Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+    Ok(format!(
+        "v1,{}",
+        STANDARD.encode(mac.finalize().into_bytes())
+    ))
 }
 
 #[cfg(test)]

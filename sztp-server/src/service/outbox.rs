@@ -114,7 +114,10 @@ impl Service {
     }
 
     /// For Prometheus.
-    pub(crate) async fn write_delivery_metrics(&self, out: &mut String) -> Result<(), ServiceError> {
+    pub(crate) async fn write_delivery_metrics(
+        &self,
+        out: &mut String,
+    ) -> Result<(), ServiceError> {
         let counts = self.0.store.delivery_counts().await?;
         let name = "sztp_deliveries";
         describe(out, name, "gauge", "Deliveries that wait or were given up");
@@ -126,7 +129,12 @@ impl Service {
             sample(out, name, &labels, count.count);
         }
         let name = "sztp_delivery_oldest_timestamp_seconds";
-        describe(out, name, "gauge", "When the oldest delivery that waits was made");
+        describe(
+            out,
+            name,
+            "gauge",
+            "When the oldest delivery that waits was made",
+        );
         for count in counts {
             if count.state == DeliveryState::Pending {
                 let labels = [("target", count.target.as_str())];
