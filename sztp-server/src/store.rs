@@ -7,6 +7,7 @@
 mod access;
 pub mod audit;
 mod catalog;
+mod changes;
 mod commits;
 mod connection;
 mod database;
@@ -34,6 +35,7 @@ use crate::model::{
 
 pub use access::AccessStore;
 pub use catalog::{CatalogStore, DeletedProfile, DeletedTemplate, PutProfiles, StoredCatalog};
+pub use changes::ChangeStore;
 pub use commits::Commits;
 pub use database::Database;
 pub(crate) use import::merged;
@@ -49,6 +51,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 pub trait Store:
     AccessStore
     + CatalogStore
+    + ChangeStore
     + DeviceStore
     + OutboxStore
     + TrustStore

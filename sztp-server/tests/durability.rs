@@ -1,10 +1,10 @@
-//! What was acknowledged survives `kill -9`: the program is loaded with reports by several devices
-//! at once, killed while they report, started again, and must know everything that it said 204 to.
+//! What was acknowledged survives `kill -9` of the server, and of the database: it is loaded with
+//! reports by several devices at once, killed while they report, started again, and must know
+//! everything that it said 204 to.
 
 mod harness;
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use harness::{GET_DATA, JSON, REPORT, TRUSTING, now, small_device};
+use harness::postgres::Postgres;
+use harness::{GET_DATA, JSON, REPORT, TRUSTING, free_port, now, small_device};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::SendRequest;
@@ -28,103 +29,182 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 const DEVICES: usize = 8;
+const ROUNDS: usize = 3;
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let program = Program::start(directory.path());
-    let lab = LabPki::load(&directory.path().join("data/lab")).expect("the lab");
-    let serials: Vec<String> = (0..DEVICES).map(|n| format!("DUR-{n}")).collect();
-    for serial in &serials {
-        let answer = program.admin(
-            directory.path(),
-            &["--data-binary", &small_device(serial).to_string()],
-            "devices",
-        );
-        assert_eq!(answer["state"], "Unprovisioned", "{answer}");
+    killed_again_and_again(None);
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9_on_postgresql() {
+    if let Some(postgres) = Postgres::start(&[]) {
+        killed_again_and_again(Some(&postgres.database()));
     }
+}
 
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let killed = Arc::new(AtomicBool::new(false));
-    let port = program.device_port;
-    let acknowledged = runtime.block_on(async {
-        let reporters: Vec<_> = serials
-            .iter()
-            .map(|serial| {
-                let idevid = lab
-                    .issue_idevid(serial, KeyType::EcP256, now())
-                    .expect("an IDevID");
-                let anchor = lab.tls_ca.certificate.clone();
-                let reporter = report_until_cut_off(
-                    port,
-                    anchor,
-                    idevid.certificate,
-                    idevid.key,
-                    serial.clone(),
-                    killed.clone(),
-                );
-                tokio::spawn(reporter)
-            })
-            .collect();
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        killed.store(true, Ordering::SeqCst);
-        program.kill_9();
-        let mut acknowledged = Vec::new();
-        for reporter in reporters {
-            acknowledged.push(reporter.await.expect("no panic"));
-        }
-        acknowledged
-    });
-    let total: usize = acknowledged.iter().sum();
-    eprintln!("{total} reports were acknowledged before the end");
-    assert!(total > DEVICES * 10, "hardly a load: {acknowledged:?}");
-
-    let program = Program::start(directory.path());
-    for (serial, count) in serials.iter().zip(acknowledged) {
-        let device = program.admin(directory.path(), &[], &format!("devices/{serial}"));
-        assert_eq!(device["state"], "InProgress", "{device}");
-        let mut messages = Vec::new();
-        let mut after = String::new();
-        loop {
-            let path = format!("devices/{serial}/history?limit=500{after}");
-            let page = program.admin(directory.path(), &[], &path);
-            messages.extend(
-                page["items"]
-                    .as_array()
-                    .expect("items")
-                    .iter()
-                    .filter(|entry| entry["event"] == "progress")
-                    .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()),
+fn killed_again_and_again(database: Option<&str>) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut program = Program::start(directory.path(), database);
+    let fleet = Fleet::add(&program, directory.path());
+    let mut there = vec![0; DEVICES];
+    for _ in 0..ROUNDS {
+        let killed = Arc::new(AtomicBool::new(false));
+        let acknowledged = fleet.runtime.block_on(async {
+            let reporters = fleet.reporters(program.device_port, &there, &killed);
+            tokio::time::sleep(Duration::from_millis(1200)).await;
+            killed.store(true, Ordering::SeqCst);
+            program.kill_9();
+            ended(reporters).await
+        });
+        let total: usize = acknowledged.iter().sum::<usize>() - there.iter().sum::<usize>();
+        eprintln!("{total} reports were acknowledged before the end");
+        assert!(total > DEVICES * 5, "hardly a load: {acknowledged:?}");
+        program = Program::start(directory.path(), database);
+        for ((serial, count), there) in fleet.serials.iter().zip(acknowledged).zip(&mut there) {
+            let messages = program.reports(directory.path(), serial);
+            // In order, none twice; the last may be there without having been acknowledged.
+            let expected: Vec<String> =
+                (0..messages.len()).map(|n| format!("report {n}")).collect();
+            assert_eq!(messages, expected);
+            assert!(
+                messages.len() == count || messages.len() == count + 1,
+                "{serial}: {count} acknowledged, {} there",
+                messages.len()
             );
-            match page["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => break,
-            }
+            *there = messages.len();
         }
-        // In order, none twice; the last one may be there without having been acknowledged.
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_the_end_of_the_database() {
+    let Some(postgres) = Postgres::start(&[]) else {
+        return;
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = Program::start(directory.path(), Some(&postgres.database()));
+    let fleet = Fleet::add(&program, directory.path());
+    let stopping = Arc::new(AtomicBool::new(false));
+    let from = vec![0; DEVICES];
+    let (acknowledged, refused) = fleet.runtime.block_on(async {
+        let reporters = fleet.reporters(program.device_port, &from, &stopping);
+        let mut refused = 0;
+        for _ in 0..ROUNDS {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            postgres.stop_at_once();
+            let (status, retry_after) = program.device_status(&fleet).await;
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(retry_after.as_deref(), Some("5"));
+            assert_eq!(program.status(directory.path(), "/readyz"), "503");
+            assert_eq!(program.status(directory.path(), "/healthz"), "200");
+            refused += 1;
+            postgres.run();
+        }
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        stopping.store(true, Ordering::SeqCst);
+        (ended(reporters).await, refused)
+    });
+    assert_eq!(program.status(directory.path(), "/readyz"), "200");
+    let total: usize = acknowledged.iter().sum();
+    eprintln!("{total} reports were acknowledged, and the database ended {refused} times");
+    assert!(total > DEVICES * 10, "hardly a load: {acknowledged:?}");
+    for (serial, count) in fleet.serials.iter().zip(acknowledged) {
+        let mut messages = program.reports(directory.path(), serial);
+        // What was refused may have been written in the last moment, and comes again.
+        messages.dedup();
         let expected: Vec<String> = (0..messages.len()).map(|n| format!("report {n}")).collect();
         assert_eq!(messages, expected);
         assert!(
-            messages.len() == count || messages.len() == count + 1,
+            messages.len() >= count,
             "{serial}: {count} acknowledged, {} there",
             messages.len()
         );
     }
 }
 
-/// How many reports the server acknowledged to one device.
-async fn report_until_cut_off(
-    port: u16,
+/// Devices that report without end.
+struct Fleet {
+    runtime: tokio::runtime::Runtime,
+    lab: LabPki,
+    serials: Vec<String>,
+}
+
+impl Fleet {
+    fn add(program: &Program, directory: &Path) -> Self {
+        let serials: Vec<String> = (0..DEVICES).map(|n| format!("DUR-{n}")).collect();
+        for serial in &serials {
+            let device = small_device(serial).to_string();
+            let answer = program.admin(directory, &["--data-binary", &device], "devices");
+            assert_eq!(answer["state"], "Unprovisioned", "{answer}");
+        }
+        Self {
+            runtime: tokio::runtime::Runtime::new().expect("a runtime"),
+            lab: LabPki::load(&directory.join("data/lab")).expect("the lab"),
+            serials,
+        }
+    }
+
+    fn reporters(
+        &self,
+        port: u16,
+        from: &[usize],
+        ending: &Arc<AtomicBool>,
+    ) -> Vec<tokio::task::JoinHandle<usize>> {
+        self.serials
+            .iter()
+            .zip(from)
+            .map(|(serial, from)| {
+                let reporter = report_until_cut_off(
+                    port,
+                    self.identity(serial),
+                    serial.clone(),
+                    *from,
+                    ending.clone(),
+                );
+                tokio::spawn(reporter)
+            })
+            .collect()
+    }
+
+    fn identity(&self, serial: &str) -> Identity {
+        let idevid = self.lab.issue_idevid(serial, KeyType::EcP256, now());
+        let idevid = idevid.expect("an IDevID");
+        Identity {
+            anchor: self.lab.tls_ca.certificate.clone(),
+            certificate: idevid.certificate,
+            key: idevid.key,
+        }
+    }
+}
+
+struct Identity {
     anchor: Certificate,
     certificate: Certificate,
     key: SigningKey,
+}
+
+async fn ended(reporters: Vec<tokio::task::JoinHandle<usize>>) -> Vec<usize> {
+    let mut acknowledged = Vec::new();
+    for reporter in reporters {
+        acknowledged.push(reporter.await.expect("no panic"));
+    }
+    acknowledged
+}
+
+/// How many reports the server acknowledged to one device, the earlier ones among them, until it is
+/// to end. What is refused because the database is away comes again.
+async fn report_until_cut_off(
+    port: u16,
+    identity: Identity,
     serial: String,
-    killed: Arc<AtomicBool>,
+    from: usize,
+    ending: Arc<AtomicBool>,
 ) -> usize {
-    let mut sender = connect(port, anchor, certificate, &key).await;
+    let mut sender = connect(port, &identity).await;
     let served = post(&mut sender, GET_DATA, TRUSTING.to_owned()).await;
     assert_eq!(served, Some(StatusCode::OK), "{serial}");
-    let mut count = 0;
+    let mut count = from;
     loop {
         let body = format!(
             "{{\"ietf-sztp-bootstrap-server:input\":{{\"progress-type\":\"informational\",\
@@ -132,28 +212,31 @@ async fn report_until_cut_off(
         );
         let Some(status) = post(&mut sender, REPORT, body).await else {
             assert!(
-                killed.load(Ordering::SeqCst),
+                ending.load(Ordering::SeqCst),
                 "{serial} was cut off before the end"
             );
             return count;
         };
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        }
         assert_eq!(status, StatusCode::NO_CONTENT, "{serial}");
         count += 1;
+        if ending.load(Ordering::SeqCst) {
+            return count;
+        }
     }
 }
 
-async fn connect(
-    port: u16,
-    anchor: Certificate,
-    certificate: Certificate,
-    key: &SigningKey,
-) -> SendRequest<Full<Bytes>> {
+async fn connect(port: u16, identity: &Identity) -> SendRequest<Full<Bytes>> {
     let verifier = ServerVerifier::new(ServerTrust::Anchors {
-        anchors: TrustAnchors::new([anchor]),
+        anchors: TrustAnchors::new([identity.anchor.clone()]),
         host: "localhost".to_owned(),
         clock: WallClock::Trusted(now()),
     });
-    let config = client_config(verifier, Some((&[certificate], key))).expect("a TLS client");
+    let chain = std::slice::from_ref(&identity.certificate);
+    let config = client_config(verifier, Some((chain, &identity.key))).expect("a TLS client");
     let socket = TcpStream::connect(("127.0.0.1", port))
         .await
         .expect("a connection");
@@ -175,16 +258,24 @@ async fn post(
     rpc: &str,
     body: String,
 ) -> Option<StatusCode> {
+    let response = send(sender, rpc, body).await?;
+    let status = response.status();
+    response.into_body().collect().await.ok()?;
+    Some(status)
+}
+
+async fn send(
+    sender: &mut SendRequest<Full<Bytes>>,
+    rpc: &str,
+    body: String,
+) -> Option<http::Response<hyper::body::Incoming>> {
     let request = Request::post(format!("/restconf/operations/{rpc}"))
         .header("host", "localhost")
         .header("content-type", JSON)
         .body(Full::from(body))
         .expect("a request");
     sender.ready().await.ok()?;
-    let response = sender.send_request(request).await.ok()?;
-    let status = response.status();
-    response.into_body().collect().await.ok()?;
-    Some(status)
+    sender.send_request(request).await.ok()
 }
 
 /// The server's program.
@@ -195,12 +286,14 @@ struct Program {
 }
 
 impl Program {
-    fn start(directory: &Path) -> Self {
+    fn start(directory: &Path, database: Option<&str>) -> Self {
         let (device_port, admin_port) = (free_port(), free_port());
+        let database =
+            database.map_or_else(String::new, |url| format!("[database]\nurl = \"{url}\"\n"));
         let config = format!(
             "data_dir = \"data\"\n\
              device_listen = \"127.0.0.1:{device_port}\"\n\
-             admin_listen = \"127.0.0.1:{admin_port}\"\n"
+             admin_listen = \"127.0.0.1:{admin_port}\"\n{database}"
         );
         fs::write(directory.join("sztp-server.toml"), config).expect("written");
         let process = Command::new(env!("CARGO_BIN_EXE_sztp-server"))
@@ -239,6 +332,54 @@ impl Program {
         self.process.wait().expect("its end");
     }
 
+    /// The messages of a device's reports, in the order of its history.
+    fn reports(&self, directory: &Path, serial: &str) -> Vec<String> {
+        let device = self.admin(directory, &[], &format!("devices/{serial}"));
+        assert_eq!(device["state"], "InProgress", "{device}");
+        let mut messages = Vec::new();
+        let mut after = String::new();
+        loop {
+            let path = format!("devices/{serial}/history?limit=500{after}");
+            let page = self.admin(directory, &[], &path);
+            messages.extend(
+                page["items"]
+                    .as_array()
+                    .expect("items")
+                    .iter()
+                    .filter(|entry| entry["event"] == "progress")
+                    .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()),
+            );
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return messages,
+            }
+        }
+    }
+
+    /// The status of what needs no token.
+    fn status(&self, directory: &Path, path: &str) -> String {
+        let output = Command::new("curl")
+            .args(["--silent", "--max-time", "20", "--output", "/dev/null"])
+            .args(["--write-out", "%{http_code}", "--cacert"])
+            .arg(directory.join("data/lab/server/tls-ca.crt"))
+            .arg(format!("https://localhost:{}{path}", self.admin_port))
+            .stdin(Stdio::null())
+            .output()
+            .expect("this test needs the program curl");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What a device is told that asks now.
+    async fn device_status(&self, fleet: &Fleet) -> (StatusCode, Option<String>) {
+        let identity = fleet.identity(&fleet.serials[0]);
+        let mut sender = connect(self.device_port, &identity).await;
+        let response = send(&mut sender, GET_DATA, TRUSTING.to_owned()).await;
+        let response = response.expect("an answer");
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|value| value.to_str().ok());
+        (response.status(), retry_after.map(str::to_owned))
+    }
+
     fn admin(&self, directory: &Path, arguments: &[&str], path: &str) -> Value {
         let token = fs::read_to_string(directory.join("data/admin-token")).expect("the token");
         let output = Command::new("curl")
@@ -274,9 +415,4 @@ impl Drop for Program {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }

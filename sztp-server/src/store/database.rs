@@ -2,6 +2,7 @@
 
 mod access;
 mod catalog;
+mod changes;
 mod inventory;
 pub(super) mod outbox;
 mod trust;

@@ -27,6 +27,11 @@ impl Readers {
         }))
     }
 
+    /// Where they read.
+    pub(super) fn place(&self) -> &Place {
+        &self.0.place
+    }
+
     /// What `work` answers; it may be carried out more than once.
     pub(super) fn read<T: Send + 'static>(
         &self,

@@ -20,7 +20,7 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     connection.commit()
 }
 
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     // What changes with each report is apart from what may be large.
     "CREATE TABLE device (
         serial_number TEXT PRIMARY KEY NOT NULL,
@@ -234,6 +234,12 @@ const STEPS: [&str; 5] = [
             REFERENCES device (serial_number) ON DELETE CASCADE,
         contact TEXT NOT NULL
      ) STRICT;",
+    // Numbers by which several instances notice changes.
+    "CREATE TABLE revision (
+        subject TEXT PRIMARY KEY NOT NULL,
+        number INTEGER NOT NULL
+     ) STRICT;
+     INSERT INTO revision (subject, number) VALUES ('trust', 1);",
 ];
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! What needs no answer (savepoints, the begin of a transaction) waits and is sent along with the
 //! next statement, so that it costs no round trip of its own.
 
-pub(super) mod listen;
+mod listen;
 mod options;
 mod tls;
 
@@ -25,6 +25,7 @@ use tokio_postgres::{Client, Statement};
 use super::{Row, Value, dialect};
 use crate::StoreError;
 
+pub(in crate::store) use listen::listen;
 pub(in crate::store) use options::Options;
 
 type Refused = Box<dyn std::error::Error + Sync + Send>;

@@ -2,6 +2,7 @@
 
 use sztp_cms::{Certificate, CertificateRevocationList, UnixTime};
 
+use super::changes::next_trust_revision;
 use super::{Database, limit_and_one, listed};
 use crate::StoreError;
 use crate::model::{Listed, Page, Reported, RevocationList, TrustAnchor, UnknownDevice};
@@ -47,6 +48,7 @@ impl TrustStore for Database {
         anchors: Vec<(TrustAnchor, Certificate)>,
     ) -> StoreFuture<'_, Vec<TrustAnchor>> {
         self.write(move |connection| {
+            next_trust_revision(connection)?;
             anchors
                 .iter()
                 .map(|(anchor, certificate)| put_anchor(connection, anchor, certificate))
@@ -58,6 +60,9 @@ impl TrustStore for Database {
         self.write(move |connection| {
             let count =
                 connection.execute("DELETE FROM trust_anchor WHERE id = ?1", params![id])?;
+            if count > 0 {
+                next_trust_revision(connection)?;
+            }
             Ok(count > 0)
         })
     }
@@ -68,6 +73,7 @@ impl TrustStore for Database {
         time: UnixTime,
     ) -> StoreFuture<'_, Vec<RevocationList>> {
         self.write(move |connection| {
+            next_trust_revision(connection)?;
             lists
                 .iter()
                 .map(|list| put_list(connection, list, time))
@@ -79,6 +85,9 @@ impl TrustStore for Database {
         self.write(move |connection| {
             let count =
                 connection.execute("DELETE FROM revocation_list WHERE id = ?1", params![id])?;
+            if count > 0 {
+                next_trust_revision(connection)?;
+            }
             Ok(count > 0)
         })
     }
