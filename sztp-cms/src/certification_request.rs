@@ -116,15 +116,6 @@ impl ProvenRequest {
         &self.request.spki
     }
 
-    /// The DER AlgorithmIdentifier in it, which says of what kind the key is.
-    pub fn key_algorithm(&self) -> Option<Vec<u8>> {
-        let key = sequence_body(&self.request.spki).ok()?;
-        AnyRef::decode(&mut SliceReader::new(key).ok()?)
-            .ok()?
-            .to_der()
-            .ok()
-    }
-
     /// The subject that is asked for, as text (RFC 4514).
     pub fn subject(&self) -> String {
         name::to_text(&self.request.subject)

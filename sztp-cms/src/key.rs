@@ -146,6 +146,12 @@ impl PublicKey {
         }
     }
 
+    /// The DER AlgorithmIdentifier of its SubjectPublicKeyInfo, which says of what kind it is.
+    pub fn algorithm_identifier(&self) -> Option<Vec<u8>> {
+        let info = SubjectPublicKeyInfoRef::from_der(&self.0.spki).ok()?;
+        info.algorithm.to_der().ok()
+    }
+
     /// Of an RSA key, the size of its modulus in bits.
     pub fn rsa_bits(&self) -> Option<usize> {
         match self.0.kind {

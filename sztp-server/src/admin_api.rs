@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod fields;
 mod guard;
+mod ldevids;
 mod metrics;
 mod openapi;
 mod profiles;
@@ -115,6 +116,7 @@ fn routes() -> Routes {
         .merge(events::routes())
         .merge(openapi::routes())
         .merge(devices::routes())
+        .merge(ldevids::routes())
         .merge(profiles::routes())
         .merge(trust::routes())
         .merge(vouchers::routes())

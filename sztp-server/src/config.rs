@@ -6,6 +6,7 @@
 mod access;
 mod database;
 mod delivery;
+mod ldevid;
 mod log;
 mod vouchers_on_demand;
 
@@ -24,6 +25,7 @@ pub use delivery::{
     DeliveryConfig, NetboxTarget, NsoDeviceType, NsoPlatform, NsoTarget, OnboardingConfig,
     TargetConfig, WebhookConfig, WebhookTarget,
 };
+pub use ldevid::{EstConfig, LdevidCaConfig, LdevidConfig};
 pub use log::{LogConfig, LogFormat};
 pub use vouchers_on_demand::VouchersOnDemandConfig;
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub answers: AnswerPolicy,
     /// Who is asked for vouchers that are not there.
     pub vouchers_on_demand: VouchersOnDemandConfig,
+    /// Certificates for devices, and who issues them.
+    pub ldevid: LdevidConfig,
     /// Who may use the admin API.
     pub access: AccessConfig,
     /// Which systems manage devices once they are provisioned.
@@ -176,6 +180,13 @@ pub struct ServerLimits {
     pub max_image_bytes: u64,
     /// Largest configuration or script in bytes, as uploaded and as filled in.
     pub max_configuration_bytes: usize,
+    /// Reports of one device per minute; more are answered 503 and come again, but for those that
+    /// change its state. 0: any number.
+    pub reports_per_minute: u32,
+    /// Lines of a device's history that are kept, and some more for a while.
+    pub history_entries: u32,
+    /// Octets of what these lines say that are kept.
+    pub history_bytes: u64,
 }
 
 impl Config {
@@ -223,6 +234,7 @@ impl Config {
         }
         self.access.check()?;
         self.vouchers_on_demand.check()?;
+        self.ldevid.check()?;
         self.delivery.check()?;
         delivery::check_targets(&self.webhooks, &self.onboarding)?;
         let dialects = Dialects::new(&self.dialects)?;
@@ -250,6 +262,10 @@ impl Config {
             ),
             ("limits.body_timeout_secs", self.limits.body_timeout_secs),
             ("limits.stall_timeout_secs", self.limits.stall_timeout_secs),
+            (
+                "limits.history_entries",
+                u64::from(self.limits.history_entries),
+            ),
             (
                 "limits.max_admin_body_bytes",
                 self.limits.max_admin_body_bytes as u64,
@@ -308,6 +324,7 @@ impl Default for Config {
             owner: OwnerConfig::default(),
             answers: AnswerPolicy::default(),
             vouchers_on_demand: VouchersOnDemandConfig::default(),
+            ldevid: LdevidConfig::default(),
             access: AccessConfig::default(),
             onboarding: OnboardingConfig::default(),
             delivery: DeliveryConfig::default(),
@@ -348,6 +365,9 @@ impl Default for ServerLimits {
             max_admin_body_bytes: 32 * 1024 * 1024,
             max_image_bytes: 16 * 1024 * 1024 * 1024,
             max_configuration_bytes: 4 * 1024 * 1024,
+            reports_per_minute: 600,
+            history_entries: 10_000,
+            history_bytes: 64 * 1024 * 1024,
         }
     }
 }

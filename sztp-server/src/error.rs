@@ -3,6 +3,7 @@
 mod access;
 mod delivery;
 mod inventory;
+mod ldevid;
 mod on_demand;
 mod trust;
 
@@ -22,6 +23,8 @@ use crate::masa::SalesListError;
 pub use access::AccessError;
 pub use delivery::DeliveryError;
 pub use inventory::InventoryError;
+pub(crate) use ldevid::Fault;
+pub use ldevid::LdevidError;
 pub use on_demand::VoucherOnDemandError;
 pub use trust::TrustError;
 
@@ -383,12 +386,27 @@ pub enum ServiceError {
         /// When to come again.
         retry_after_secs: u64,
     },
+    /// No LDevID, or the question for a signing request (RFC 9646).
+    #[error("LDevID: {cause}")]
+    Ldevid {
+        /// Why not.
+        #[source]
+        cause: LdevidError,
+        /// When to come again, if that may help.
+        retry_after_secs: u64,
+    },
     /// Whoever makes vouchers makes none for this device.
     #[error("no ownership voucher is made for this device: {0}")]
     VoucherRefused(#[source] VoucherOnDemandError),
     /// As much is under way as limits allow.
     #[error("the server has enough to do; come again in {retry_after_secs} s")]
     Overloaded {
+        /// When.
+        retry_after_secs: u64,
+    },
+    /// One device reports more than limits.reports_per_minute.
+    #[error("the device reports too often; come again in {retry_after_secs} s")]
+    TooManyReports {
         /// When.
         retry_after_secs: u64,
     },
@@ -431,7 +449,9 @@ impl ServiceError {
             Self::Trust(inner) => inner.code(),
             Self::Delivery(inner) => inner.code(),
             Self::VoucherUnavailable { cause, .. } | Self::VoucherRefused(cause) => cause.code(),
+            Self::Ldevid { cause, .. } => cause.code(),
             Self::Overloaded { .. } => "server.overloaded",
+            Self::TooManyReports { .. } => "device.too-many-reports",
             Self::Stopping => "server.stopping",
         }
     }
@@ -450,6 +470,7 @@ impl ServiceError {
             Self::Artifacts(inner) => inner.rule(),
             Self::ArtifactGrouping(_) => Rule::new(8572, "3.5", "artifact groupings"),
             Self::Content(inner) => inner.rule(),
+            Self::Ldevid { cause, .. } => return cause.rule(),
             _ => return None,
         })
     }

@@ -29,6 +29,7 @@ pub mod config;
 mod device_api;
 mod dialect;
 mod error;
+mod est;
 pub mod lab;
 mod listener;
 pub mod masa;
@@ -44,7 +45,7 @@ pub mod store;
 pub use access::BearerError;
 pub use config::{Config, ConfigError};
 pub use error::{
-    AccessError, DeliveryError, InventoryError, ServerError, ServiceError, StoreError, TrustError,
+    AccessError, DeliveryError, InventoryError, LdevidError, ServerError, ServiceError, StoreError, TrustError,
     VoucherOnDemandError,
 };
 pub use outside::OutsideError;

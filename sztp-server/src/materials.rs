@@ -2,6 +2,7 @@
 //! PKI where nothing is configured.
 
 pub(crate) mod keys;
+mod ldevid;
 mod on_demand;
 mod trust;
 
@@ -20,7 +21,8 @@ use crate::config::split_public_url;
 use crate::lab::{Identity, LabOptions, LabPki};
 use crate::model::Expiry;
 use crate::server::Notice;
-use crate::service::{MasaAccess, token_hash};
+use crate::est::EstClient;
+use crate::service::{BuiltInCa, MasaAccess, token_hash};
 use crate::store::StoredTrust;
 use crate::{Config, ServerError};
 
@@ -55,6 +57,10 @@ pub(crate) struct Materials {
     pub(crate) owner_artifact: Vec<u8>,
     /// Who is asked for vouchers that are not there.
     pub(crate) masa: Option<MasaAccess>,
+    /// The built-in CA for LDevIDs.
+    pub(crate) ldevid_ca: Option<BuiltInCa>,
+    /// Who else issues LDevIDs.
+    pub(crate) est: Option<EstClient>,
     /// Certificates and keys of both listeners, the preferred first.
     identities: Vec<TlsIdentity>,
     files: FileTrust,
@@ -184,6 +190,8 @@ impl Materials {
             owner_key,
             owner_artifact,
             masa: on_demand::masa(&config.vouchers_on_demand)?,
+            ldevid_ca: ldevid::built_in(&config.ldevid.ca)?,
+            est: ldevid::est(&config.ldevid.est)?,
             identities,
             files,
             stored: Arc::default(),
@@ -233,6 +241,7 @@ impl Materials {
             .iter()
             .filter_map(|(chain, _)| chain.first());
         own.map(|certificate| ("tls", certificate))
+            .chain(self.ldevid_ca.iter().map(|ca| ("ldevid-ca", &ca.chain[0])))
             .chain([
                 ("owner", &self.owner),
                 ("pinned-domain-cert", &self.pinned_domain_cert),

@@ -3,6 +3,7 @@
 //! Labels have few values, whatever devices and operators send: serial numbers are none of them.
 
 mod histogram;
+mod ldevid;
 mod outside;
 mod progress;
 
@@ -28,8 +29,13 @@ pub(crate) struct Metrics {
     pub(crate) downloads: Gauge,
     /// Event streams that are open.
     pub(crate) event_streams: Gauge,
+    /// Reports that were refused as their device sends too many.
+    pub(crate) too_many_reports: AtomicU64,
     /// Vouchers that were asked for.
     pub(crate) vouchers: Asked,
+    /// Certificates that were asked for, over EST or of a program.
+    pub(crate) enrolments: Asked,
+    pub(crate) ldevids: ldevid::Ldevids,
     progress: Progress,
 }
 
@@ -178,6 +184,12 @@ impl Metrics {
         sample(out, "sztp_event_streams", &[], self.event_streams.get());
         self.vouchers
             .write(out, "voucher", "Vouchers asked for on demand");
+        self.enrolments
+            .write(out, "enrolment", "Certificates asked for of others");
+        self.ldevids.write(out);
+        let name = "sztp_reports_refused_total";
+        describe(out, name, "counter", "Reports of devices that report too often");
+        sample(out, name, &[], load(&self.too_many_reports));
         self.progress.write(out);
     }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod delivery;
 mod import;
+mod ldevid;
 mod on_demand;
 mod profile;
 mod template;
@@ -25,6 +26,7 @@ pub use delivery::{
     DeliveryTarget, HostKey,
 };
 pub use import::{Existing, ImportOptions, ImportReport, ImportResult, ImportRow};
+pub use ldevid::{KeyAlgorithm, Ldevid, LdevidFilter, LdevidIssuer, LdevidKey, LdevidSpec};
 pub use on_demand::VouchersOnDemand;
 pub use profile::{
     AnswerSource, ChangeAction, Considered, Explanation, Facts, MatchRule, MemberChange, Profile,

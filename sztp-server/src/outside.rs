@@ -45,6 +45,14 @@ pub enum OutsideError {
         /// What it says of it, shortened.
         reason: String,
     },
+    /// It is being worked on (RFC 7030 §4.2.3).
+    #[error("{peer} is at it; it is to be asked again in {retry_after_secs} s")]
+    Pending {
+        /// Who.
+        peer: String,
+        /// When.
+        retry_after_secs: u64,
+    },
     /// An answer that cannot be what was asked for.
     #[error("{peer}: {problem}")]
     Answer {
@@ -71,6 +79,7 @@ impl OutsideError {
             Self::TimedOut { .. } => "outside.timed-out",
             Self::Unreachable { .. } => "outside.unreachable",
             Self::Status { .. } => "outside.status",
+            Self::Pending { .. } => "outside.pending",
             Self::Answer { .. } => "outside.answer",
             Self::Program { .. } => "outside.program",
         }

@@ -5,6 +5,7 @@
 
 mod access;
 mod answer;
+mod bounds;
 mod capacity;
 mod catalog;
 mod check;
@@ -12,6 +13,7 @@ mod follow;
 mod identity;
 mod images;
 mod import;
+mod ldevid;
 mod observe;
 mod outbox;
 mod profiles;
@@ -50,6 +52,7 @@ pub use identity::{DeviceIdentity, Peer};
 pub(crate) use images::hex;
 pub use import::Format as ImportFormat;
 pub(crate) use import::{READ_ONLY, csv_header, csv_line};
+pub(crate) use ldevid::BuiltInCa;
 pub(crate) use voucher_on_demand::MasaAccess;
 
 /// The server's abilities; cheap to clone.
@@ -61,6 +64,7 @@ struct Inner {
     materials: RwLock<Arc<Materials>>,
     answers: AnswerPolicy,
     vouchers: voucher_on_demand::Vouchers,
+    ldevids: ldevid::Ldevids,
     dialects: Dialects,
     public: PublicAddress,
     images: images::ImageFiles,
@@ -77,6 +81,8 @@ struct Inner {
     states: observe::States,
     metrics: Metrics,
     outbound: Arc<Outbound>,
+    reports: bounds::Reports,
+    histories: bounds::Histories,
 }
 
 /// How devices reach this server.
@@ -122,6 +128,7 @@ impl Service {
             materials: RwLock::new(Arc::new(materials)),
             answers: config.answers.clone(),
             vouchers: voucher_on_demand::Vouchers::new(&config.vouchers_on_demand),
+            ldevids: ldevid::Ldevids::new(&config.ldevid),
             dialects,
             public,
             images: images::ImageFiles::new(images_dir, limits.max_image_bytes),
@@ -136,6 +143,8 @@ impl Service {
             states: observe::States::default(),
             metrics: Metrics::default(),
             outbound,
+            reports: bounds::Reports::new(&config.limits),
+            histories: bounds::Histories::new(&config.limits),
         }))
     }
 
@@ -336,6 +345,7 @@ impl Service {
     /// Tells who listens, and not the log.
     fn tell(&self, serial_number: &str, entry: HistoryEntry) {
         self.0.metrics.device_event(serial_number, &entry);
+        self.written_to(serial_number);
         if self.0.is_followed {
             return;
         }

@@ -12,8 +12,10 @@ mod commits;
 mod connection;
 mod database;
 mod devices;
+mod history;
 mod import;
 mod inventory;
+mod ldevid;
 pub mod outbox;
 mod readers;
 mod schema;
@@ -38,8 +40,10 @@ pub use catalog::{CatalogStore, DeletedProfile, DeletedTemplate, PutProfiles, St
 pub use changes::ChangeStore;
 pub use commits::Commits;
 pub use database::Database;
+pub use history::HistoryStore;
 pub(crate) use import::merged;
 pub use import::{DeviceStore, ImportDevice, ImportOutcome};
+pub use ldevid::{LdevidStore, NewLdevid};
 pub use outbox::OutboxStore;
 pub use trust::{StoredTrust, TrustStore};
 pub use vouchers::{KeptVoucher, VoucherStore};
@@ -53,6 +57,8 @@ pub trait Store:
     + CatalogStore
     + ChangeStore
     + DeviceStore
+    + HistoryStore
+    + LdevidStore
     + OutboxStore
     + TrustStore
     + VoucherStore

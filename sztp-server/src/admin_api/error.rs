@@ -129,7 +129,9 @@ impl From<ServiceError> for ApiError {
             E::Delivery(error) => delivery_status(error),
             E::VoucherUnavailable { .. }
             | E::VoucherRefused(_)
+            | E::Ldevid { .. }
             | E::Overloaded { .. }
+            | E::TooManyReports { .. }
             | E::Stopping
             | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
             E::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,

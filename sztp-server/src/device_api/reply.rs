@@ -8,7 +8,8 @@ use sztp_core::restconf::{ErrorTag, ErrorType, Errors, RestconfError, media_type
 use sztp_core::rpc::MessageError;
 use sztp_voucher::yang::Encoding;
 
-use crate::{ServiceError, TrustError};
+use crate::error::Fault;
+use crate::{LdevidError, ServiceError, TrustError};
 
 /// A request that is refused.
 #[derive(Debug)]
@@ -112,12 +113,19 @@ impl From<ServiceError> for Refused {
             // LEDGER: 8572-7.3-21, 8040-4.4.2-01
             E::DeviceUnknown => (StatusCode::FORBIDDEN, ErrorTag::AccessDenied),
             // LEDGER: 8572-7.3-07, 8572-7.3-02
+            E::Ldevid { cause, .. } => match cause.fault() {
+                // LEDGER: 9646-2.3-02
+                Fault::None => (StatusCode::BAD_REQUEST, ErrorTag::MissingAttribute),
+                Fault::Device => (StatusCode::BAD_REQUEST, ErrorTag::InvalidValue),
+                Fault::Passing => (StatusCode::SERVICE_UNAVAILABLE, ErrorTag::ResourceDenied),
+                Fault::Operator => (StatusCode::INTERNAL_SERVER_ERROR, ErrorTag::OperationFailed),
+            },
             E::VoucherRefused(_) => (StatusCode::NOT_FOUND, ErrorTag::InvalidValue),
             E::NothingToGive | E::NothingSigned | E::UnsignedForbidden | E::ImageMissing { .. } => {
                 (StatusCode::NOT_FOUND, ErrorTag::InvalidValue)
             }
             E::Lifecycle(_) => (StatusCode::PRECONDITION_FAILED, ErrorTag::OperationFailed),
-            E::Overloaded { .. } | E::VoucherUnavailable { .. } => {
+            E::Overloaded { .. } | E::TooManyReports { .. } | E::VoucherUnavailable { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, ErrorTag::ResourceDenied)
             }
             E::Store(error) if error.is_passing() => {
@@ -157,22 +165,40 @@ impl From<ServiceError> for Refused {
             match &error {
                 // Whom the operator asks is nobody's business.
                 E::VoucherUnavailable { .. } | E::Store(_) => "come again later".to_owned(),
+                E::Ldevid { cause, .. } if cause.fault() == Fault::Passing => {
+                    "come again later".to_owned()
+                }
+                E::Ldevid { cause, .. } => cause.to_string(),
                 E::VoucherRefused(_) => "there is no ownership voucher for this device".to_owned(),
                 error => error.to_string(),
             }
         };
         let mut refused = Self::new(status, error_type, tag, message);
         refused.error.app_tag = Some(error.code().to_owned());
+        if let E::Ldevid {
+            cause: LdevidError::Wanted(request),
+            ..
+        } = &error
+        {
+            refused.error.info = RestconfError::csr_request(request).info;
+        }
         // The service records what it refuses itself, other than a name.
         refused.recorded = !matches!(error, E::OtherDevice);
         match error {
             E::Overloaded { retry_after_secs }
+            | E::TooManyReports { retry_after_secs }
             | E::VoucherUnavailable {
                 retry_after_secs, ..
             } => refused.with_header(header::RETRY_AFTER, &retry_after_secs.to_string()),
             E::Store(error) if error.is_passing() => {
                 tracing::warn!(code = error.code(), %error, "a device is to come again");
                 refused.with_header(header::RETRY_AFTER, DATABASE_RETRY_SECS)
+            }
+            E::Ldevid {
+                cause,
+                retry_after_secs,
+            } if cause.fault() == Fault::Passing => {
+                refused.with_header(header::RETRY_AFTER, &retry_after_secs.to_string())
             }
             _ => refused,
         }

@@ -45,6 +45,10 @@ pub(crate) struct SignerFiles<'a> {
     pub(crate) key: &'a Path,
     pub(crate) passphrase_file: Option<&'a Path>,
     pub(crate) passphrase_variable: &'static str,
+    #[cfg_attr(
+        not(feature = "pkcs11"),
+        allow(dead_code, reason = "there is nothing to load it with")
+    )]
     pub(crate) pkcs11_module: Option<&'a Path>,
 }
 

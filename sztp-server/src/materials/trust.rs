@@ -108,6 +108,8 @@ impl Materials {
         if self.pinned_domain_cert != self.owner {
             all.push(of("pinned-domain-cert", &self.pinned_domain_cert));
         }
+        let ldevid_ca = self.ldevid_ca.iter().flat_map(|ca| &ca.chain);
+        all.extend(ldevid_ca.map(|one| of("certificate of the built-in CA", one)));
         let idevid = self.idevid_anchors.iter();
         all.extend(idevid.map(|one| of("IDevID trust anchor", one)));
         let voucher = self.voucher_anchors.iter().flatten();

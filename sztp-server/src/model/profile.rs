@@ -9,8 +9,8 @@ use serde_json::Value;
 use sztp_cms::UnixTime;
 
 use super::{
-    Answer, BootImageSpec, ContentTypeChoice, ConveyedEncoding, Handling, Level, RedirectSpec,
-    VouchersOnDemand, rfc3339,
+    Answer, BootImageSpec, ContentTypeChoice, ConveyedEncoding, Handling, LdevidSpec, Level,
+    RedirectSpec, VouchersOnDemand, rfc3339,
 };
 
 /// Values by name, for templates.
@@ -81,6 +81,9 @@ pub struct ProfileSpec {
     /// Overrides the server's `vouchers_on_demand.when`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vouchers_on_demand: Option<VouchersOnDemand>,
+    /// Certificates for its devices (RFC 9646).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ldevid: Option<LdevidSpec>,
     /// How much devices are asked to report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reporting_level: Option<Level>,

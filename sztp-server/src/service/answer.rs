@@ -15,14 +15,15 @@ use sztp_voucher::yang::Encoding;
 use super::catalog::{Catalog, Choice, with_profile};
 use super::check::Presigned;
 use super::{DeviceIdentity, Service, now, render};
-use crate::ServiceError;
 use crate::dialect::{Dialect, Observed};
+use crate::error::Fault;
 use crate::materials::Materials;
 use crate::model::{
     Answer, Blob, ContentTypeChoice, ConveyedEncoding, DeviceSpec, Level, PresignedSpec, Reported,
     Variables,
 };
 use crate::store::{Effect, Occurrence, Served, StoredDevice};
+use crate::{LdevidError, ServiceError};
 
 /// What a device is given, and in which form.
 #[derive(Debug)]
@@ -92,6 +93,13 @@ impl Service {
         let prepared = match self.prepare(&plan, device, input).await {
             Ok(prepared) => prepared,
             Err(error) => {
+                let event = match &error {
+                    ServiceError::Ldevid {
+                        cause: LdevidError::Wanted(_),
+                        ..
+                    } => "csr-requested",
+                    _ => "refused",
+                };
                 let reason = format!("{}: {error}", error.code());
                 let effect = match error {
                     // The operator, or whoever was asked, is not ready; nothing is wrong with the
@@ -99,6 +107,11 @@ impl Service {
                     ServiceError::NothingToGive
                     | ServiceError::VoucherUnavailable { .. }
                     | ServiceError::VoucherRefused(_) => Effect::Noted,
+                    ServiceError::Ldevid { ref cause, .. }
+                        if matches!(cause.fault(), Fault::None | Fault::Passing) =>
+                    {
+                        Effect::Noted
+                    }
                     _ => Effect::Lifecycle {
                         event: Event::ValidationFailed {
                             reason: reason.clone(),
@@ -109,7 +122,7 @@ impl Service {
                         promoted_at: None,
                     },
                 };
-                let occurrence = device.occurrence("refused", &reason);
+                let occurrence = device.occurrence(event, &reason);
                 self.record(Occurrence {
                     effect,
                     ..occurrence
@@ -220,6 +233,14 @@ impl Service {
         let sign = wants_signed
             || spec.sign.unwrap_or(self.0.answers.sign)
             || !self.0.answers.allow_unsigned;
+        // Not of a device that does not trust this server: it could not believe the question, and
+        // shall not tell more of itself (RFC 9646 §4.1.4).
+        // LEDGER: 9646-4.2.3-01
+        let (issued, ldevid_note) = if is_onboarding && plan.trusting && !spec.answer.is_own() {
+            self.ldevid_for(plan, device, input).await?
+        } else {
+            <_>::default()
+        };
         let is_used = !leave_unsigned && (promote || sign);
         let nonce = input.nonce.as_deref();
         let (voucher, note) = self.voucher_for(plan, device, nonce, is_used).await?;
@@ -239,7 +260,8 @@ impl Service {
                 expects_word: true,
             });
         }
-        let (info, mut versions) = self.content(plan).await?;
+        let (info, mut versions) = self.content(plan, &issued).await?;
+        versions.push_str(&ldevid_note);
         versions.push_str(&note);
         if let Some(voucher) = voucher.filter(|_| is_used && sign) {
             let mut output = signed(materials, info, plan, &voucher).await?;
@@ -273,7 +295,11 @@ impl Service {
 
 impl Service {
     /// What is conveyed to a device, and how it is remembered.
-    async fn content(&self, plan: &Plan) -> Result<(ConveyedInfo, String), ServiceError> {
+    async fn content(
+        &self,
+        plan: &Plan,
+        issued: &Variables,
+    ) -> Result<(ConveyedInfo, String), ServiceError> {
         let versions = match &plan.choice.profile {
             Some(profile) => format!("; profile {}", profile.name),
             None => String::new(),
@@ -283,9 +309,8 @@ impl Service {
             (Answer::Redirect(redirect), _) => render::redirect(redirect)?,
             (_, None) => return Err(ServiceError::NothingToGive),
             (_, Some(profile)) => {
-                let issued = Variables::new();
                 let given = self
-                    .by_profile(&plan.catalog, profile, &plan.stored.device, &issued)
+                    .by_profile(&plan.catalog, profile, &plan.stored.device, issued)
                     .await?;
                 let info = self.onboarding(&given.onboarding).await?;
                 return Ok((info, format!("; {}", given.versions)));

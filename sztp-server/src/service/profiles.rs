@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use super::catalog::{Catalog, facts};
-use super::templates::{self, check_name, check_variables, page_of};
-use super::{Service, now, render};
+use super::templates::{self, Compiled, check_name, check_variables, page_of};
+use super::{Service, ldevid, now, render};
 use crate::model::{
     AnswerSource, Blob, Device, Explanation, Listed, OnboardingSpec, Page, Profile, ProfileChange,
     ProfileSpec, Reported, Variables,
@@ -152,7 +152,11 @@ impl Service {
             return Ok(Vec::new());
         }
         let of_profile = Some(&profile.spec.variables);
-        let context = templates::context(device, &catalog.variables, of_profile);
+        let mut context = templates::context(device, &catalog.variables, of_profile);
+        if self.issues_ldevids(profile) {
+            let (name, value) = ldevid::stand_in();
+            context.entry(name).or_insert(value);
+        }
         self.missing_variables(catalog, profile.spec.templates(), &context)
             .await
     }
@@ -233,6 +237,23 @@ impl Service {
                 "configuration and configuration_handling go together (RFC 8572 section 6.3)",
             ));
         }
+        if let Some(ldevid) = &spec.ldevid {
+            if ldevid.validity_days == Some(0) {
+                return Err(refused(name, "ldevid.validity_days must not be 0"));
+            }
+            if ldevid.dns_names.len() > MAX_LDEVID_NAMES {
+                return Err(refused(name, "ldevid.dns_names: at most 16"));
+            }
+            for template in &ldevid.dns_names {
+                Compiled::jinja("ldevid.dns_names", template.clone().into_bytes())?;
+            }
+            if ldevid.enabled == Some(true) && !self.can_issue_ldevids() {
+                return Err(refused(
+                    name,
+                    "ldevid.enabled: none of ldevid.ca, ldevid.est and ldevid.program is configured",
+                ));
+            }
+        }
         if let Some(rule) = &spec.rule {
             let patterns = [
                 &rule.vendor,
@@ -281,3 +302,4 @@ fn refused(name: &str, problem: &str) -> ServiceError {
 
 const MAX_PATTERN: usize = 256;
 const MAX_LABELS: usize = 64;
+const MAX_LDEVID_NAMES: usize = 16;

@@ -3,7 +3,9 @@
 mod access;
 mod catalog;
 mod changes;
+mod history;
 mod inventory;
+mod ldevid;
 pub(super) mod outbox;
 mod trust;
 mod vouchers;

@@ -20,7 +20,7 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     connection.commit()
 }
 
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     // What changes with each report is apart from what may be large.
     "CREATE TABLE device (
         serial_number TEXT PRIMARY KEY NOT NULL,
@@ -240,6 +240,20 @@ const STEPS: [&str; 6] = [
         number INTEGER NOT NULL
      ) STRICT;
      INSERT INTO revision (subject, number) VALUES ('trust', 1);",
+    // Certificates that were issued. No reference to the device: they outlive it.
+    "CREATE TABLE ldevid (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        serial_number TEXT NOT NULL,
+        csr_sha256 TEXT NOT NULL,
+        issuer TEXT NOT NULL,
+        profile TEXT,
+        subject TEXT NOT NULL,
+        certificate_serial TEXT NOT NULL,
+        not_after INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        chain TEXT NOT NULL,
+        UNIQUE (serial_number, csr_sha256)
+     ) STRICT;",
 ];
 
 #[cfg(test)]
