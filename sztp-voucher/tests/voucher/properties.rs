@@ -3,10 +3,11 @@
 
 use serde_json::{Map, Value};
 use sztp_cms::{SignedDataBuilder, WallClock, oids};
-use sztp_voucher::request::{PledgeContext, SignedVoucherRequest, VoucherRequest};
+use sztp_voucher::request::{PledgeContext, SignedVoucherRequest, VoucherRequest, sign};
 use sztp_voucher::yang::Encoding;
 use sztp_voucher::{
-    Assertion, Check, NonceExpectation, Outcome, Profile, SignedVoucher, Voucher, VoucherContext,
+    Assertion, Check, IssueOptions, NonceExpectation, Outcome, Profile, SignedVoucher, Voucher,
+    VoucherContext, issue,
 };
 
 use crate::generator::Generator;
@@ -107,6 +108,56 @@ fn member_order_means_nothing() {
         let text = format!("{{\"ietf-voucher:voucher\":{{{}}}}}", members.join(" ,\n"));
         let again = Voucher::decode(text.as_bytes(), Encoding::Json, Profile::Rfc8366);
         assert_eq!(again, Ok((voucher, Vec::new())), "{text}");
+    }
+}
+
+/// What was issued is what is verified, whatever the voucher says; and what was asked for is what
+/// was proven.
+#[test]
+fn verifying_undoes_issuing() {
+    let lab = Lab::new();
+    let anchors = lab.anchors();
+    let context = VoucherContext::new(&anchors, WallClock::Unknown);
+    let pledges = PledgeContext::new(&anchors, WallClock::Unknown);
+    for seed in 0..300 {
+        let mut generator = Generator::new(seed);
+        let mut voucher = Voucher {
+            pinned_domain_cert: lab.domain.as_der().to_vec(),
+            ..generator.voucher()
+        };
+        if let Some(expires_on) = &mut voucher.expires_on {
+            *expires_on = (*expires_on).min(lab.domain.not_after());
+        }
+        let options = IssueOptions {
+            content_type: [oids::ANIMA_JSON_VOUCHER, oids::ID_DATA][generator.below(2)],
+            signing_time: generator.coin().then_some(CREATED),
+            ..IssueOptions::default()
+        };
+        let message = issue(&voucher, &lab.masa_key, &lab.masa, &[], &options).expect("issues");
+        for profile in PROFILES {
+            let signed = SignedVoucher::parse(&message, profile).expect("parses");
+            let verified = signed.verify(&context).expect("holds");
+            assert_eq!(verified.voucher(), &voucher, "{seed}");
+            assert_eq!(verified.pinned_domain_cert(), &lab.domain);
+            assert_eq!(signed.notes(), [""; 0], "{seed}");
+        }
+        let mut request = VoucherRequest {
+            serial_number: SERIAL_NUMBER.to_owned(),
+            idevid_issuer: None,
+            proximity_registrar_cert: Some(lab.domain.as_der().to_vec()),
+            ..generator.request()
+        };
+        if generator.coin() {
+            let issuer = lab.idevid.authority_key_identifier();
+            request.idevid_issuer = issuer.map(<[u8]>::to_vec);
+        }
+        let (key, idevid) = (&lab.idevid_key, &lab.idevid);
+        let message = sign(&request, key, idevid, &[], &options).expect("signs");
+        for profile in PROFILES {
+            let signed = SignedVoucherRequest::parse(&message, profile).expect("parses");
+            let verified = signed.verify_as_pledge(&pledges).expect("holds");
+            assert_eq!(verified.request(), &request, "{seed}");
+        }
     }
 }
 
