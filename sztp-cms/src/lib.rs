@@ -16,7 +16,7 @@
 //!   above: it loads the token's module, talks to it, and may read a PIN from a file.
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod algorithm;
 mod backend;

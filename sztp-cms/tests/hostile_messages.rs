@@ -313,6 +313,7 @@ fn several_signers() {
     );
 }
 
+/// LEDGER: 5652-x-01
 #[test]
 fn keys_and_algorithms_that_do_not_fit() {
     let party = party();
@@ -419,6 +420,7 @@ fn a_signer_that_fails() {
     assert_eq!(outcome, Err(CmsError::Signing(SignatureError::Signing)));
 }
 
+/// LEDGER: 5652-x-02
 #[test]
 fn limits() {
     let party = party();

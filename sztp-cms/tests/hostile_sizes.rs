@@ -183,6 +183,7 @@ fn a_signer_with_a_very_long_name() {
 }
 
 /// Values in values, beyond every limit, where each reader begins.
+/// LEDGER: 5652-x-02
 #[test]
 fn very_deep_nesting() {
     let too_deep = CmsError::TooDeep { limit: 32 };

@@ -98,6 +98,7 @@ fn now() -> WallClock {
     WallClock::Trusted(UnixTime::from_system_time(std::time::SystemTime::now()))
 }
 
+/// LEDGER: 5652-5.4-01, 5652-5.4-02
 #[test]
 fn openssl_accepts_what_we_sign() {
     for key in KEYS {
@@ -130,6 +131,7 @@ fn openssl_accepts_what_we_sign() {
     }
 }
 
+/// LEDGER: 5652-5.3-01, 5652-5.4-01, 5652-5.4-02
 #[test]
 fn we_accept_what_openssl_signs() {
     let forms = [

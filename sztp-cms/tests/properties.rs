@@ -161,6 +161,24 @@ fn to_ber(der: &[u8], content: &[u8], choices: &mut Choices) -> Vec<u8> {
     out
 }
 
+/// The version of SignedData in DER.
+fn version(message: &[u8]) -> u8 {
+    // Past three headers and the content type: [0] and SEQUENCE begin as ContentInfo does.
+    let header = |octets: &[u8]| match octets[1] {
+        0..=127 => 2,
+        long => 2 + usize::from(long & 0x7F),
+    };
+    let mut rest = &message[header(message)..];
+    rest = &rest[2 + usize::from(rest[1])..];
+    rest = &rest[header(rest)..];
+    rest = &rest[header(rest)..];
+    let [2, 1, version, ..] = *rest else {
+        panic!("{:02x?}", &rest[..10]);
+    };
+    version
+}
+
+/// LEDGER: 5652-5.1-01, 5652-5.3-01
 #[test]
 fn reading_undoes_signing() {
     let pki = Pki::new();
@@ -202,7 +220,8 @@ fn reading_undoes_signing() {
             .certificates(certificates.clone())
             .crls(crls.clone())
             .signing_time(time);
-        if choices.coin() {
+        let by_key_id = choices.coin();
+        if by_key_id {
             builder = builder.signer_id(SignerId::SubjectKeyId);
         }
         let bare =
@@ -219,6 +238,9 @@ fn reading_undoes_signing() {
             .map(|one| (&one.key as &dyn Signer, &one.certificate))
             .collect();
         let message = builder.sign_all(&by).expect("signs");
+        // RFC 5652 §5.1
+        let plain = content_type == oids::ID_DATA && !by_key_id;
+        assert_eq!(version(&message), if plain { 1 } else { 3 }, "{seed}");
 
         let limits = Limits::default();
         let check = |read: &SignedData| {
