@@ -10,6 +10,7 @@ mod hook;
 mod hook_guard;
 mod idevid_key;
 mod leases;
+mod multicast_dns;
 mod network;
 mod options;
 mod own_certificate;
@@ -23,6 +24,7 @@ mod verdict;
 
 use std::future::Future;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Subcommand;
 use sztp_cms::WallClock;
@@ -31,6 +33,7 @@ use sztp_core::client::{Client, Identity, Settings};
 use sztp_core::device::{DeviceConfig, DeviceKey, FailureKind, Obstacle, RunningImage};
 
 use self::idevid_key::IdevidKey;
+use self::multicast_dns::LocalHosts;
 use self::options::Prepared;
 pub(crate) use self::platform::{Agent, Behaviour};
 pub(crate) use self::state::State;
@@ -152,6 +155,7 @@ fn client(prepared: &Prepared, state: &State) -> Client {
     };
     let settings = Settings {
         download_directory: prepared.state_dir.clone(),
+        hosts: Some(Arc::new(LocalHosts)),
         tls_versions: prepared.tls_versions,
         connect_timeout: prepared.server_timeout,
         handshake_timeout: prepared.server_timeout,

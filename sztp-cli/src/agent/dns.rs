@@ -1,7 +1,7 @@
 //! DNS as a source (RFC 8572 §4.2): servers are asked with hickory-resolver, over TCP where the answer
-//! is large; multicast DNS with one question and the answers of two seconds (RFC 6762 §5.1).
+//! is large; multicast DNS is that of `multicast_dns`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -9,15 +9,12 @@ use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::op::{Message, MessageType, Query as Question};
 use hickory_resolver::proto::rr::{Name, RData, RecordType as Type};
 use hickory_resolver::system_conf::read_system_conf;
 use sztp_core::client::Records;
-use sztp_core::dns::{
-    DomainName, MAX_MULTICAST_OCTETS, Query, RecordType, SrvRecord, Transport, TxtRecord,
-};
-use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout_at};
+use sztp_core::dns::{DomainName, Query, RecordType, SrvRecord, Transport, TxtRecord};
+
+use super::multicast_dns;
 
 /// Whom to ask, and about which domains.
 #[derive(Debug, Default)]
@@ -54,7 +51,10 @@ impl Dns {
         };
         let answers = match query.transport {
             Transport::Unicast => self.ask_servers(name, kind).await?,
-            Transport::Multicast => ask_all(MULTICAST, name, kind).await?,
+            Transport::Multicast => {
+                let told = multicast_dns::ask(&name, &[kind]).await?;
+                told.into_iter().map(|one| one.data).collect()
+            }
         };
         records(answers, query.record_type)
     }
@@ -97,44 +97,6 @@ impl Dns {
         *builder.options_mut() = options;
         builder.build().map_err(|error| error.to_string())
     }
-}
-
-/// Asks all that listen there at once, as a host without a multicast responder of its own does: from
-/// a port other than 5353, so that the answers come back by unicast (RFC 6762 §6.7).
-async fn ask_all(to: SocketAddr, name: Name, kind: Type) -> Result<Vec<RData>, String> {
-    let mut message = Message::query();
-    message.add_query(Question::query(name.clone(), kind));
-    let question = message.to_vec().map_err(|error| error.to_string())?;
-    let failed = |error: std::io::Error| format!("multicast DNS: {error}");
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))
-        .await
-        .map_err(failed)?;
-    socket.send_to(&question, to).await.map_err(failed)?;
-    let until = Instant::now() + MULTICAST_WAIT;
-    let mut buffer = vec![0; MAX_MULTICAST_OCTETS];
-    // Somebody else's answers do not keep us.
-    for _ in 0..MAX_ANSWERS {
-        let Ok(received) = timeout_at(until, socket.recv_from(&mut buffer)).await else {
-            break;
-        };
-        let (octets, _) = received.map_err(failed)?;
-        let Ok(answer) = Message::from_vec(&buffer[..octets]) else {
-            continue;
-        };
-        if answer.metadata.message_type != MessageType::Response {
-            continue;
-        }
-        let found: Vec<RData> = answer
-            .answers
-            .into_iter()
-            .filter(|record| record.record_type() == kind && record.name == name)
-            .map(|record| record.data)
-            .collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-    }
-    Ok(Vec::new())
 }
 
 fn records(answers: Vec<RData>, kind: RecordType) -> Result<Records, String> {
@@ -193,19 +155,15 @@ pub(super) fn server(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| format!("{text:?} is not ADDRESS or ADDRESS:PORT"))
 }
 
-const MULTICAST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251)), 5353);
-const MULTICAST_WAIT: Duration = Duration::from_secs(2);
 const UNICAST_TIMEOUT: Duration = Duration::from_secs(3);
-/// Messages that are looked at.
-const MAX_ANSWERS: usize = 64;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hickory_resolver::proto::op::Message;
     use hickory_resolver::proto::rr::Record;
     use hickory_resolver::proto::rr::rdata::{SRV, TXT};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, UdpSocket};
 
     /// Answers one question over UDP, truncated if `truncated`, and then one over TCP.
     async fn serve(answers: Vec<RData>, truncated: bool) -> SocketAddr {
@@ -289,36 +247,6 @@ mod tests {
         let server = serve(Vec::new(), false).await;
         let records = dns(server).resolve(&question(RecordType::Txt)).await;
         assert_eq!(records, Ok(Records::None));
-    }
-
-    #[tokio::test]
-    async fn an_answer_to_another_question_is_passed_over() {
-        let name = Name::from_ascii("_sztp._tcp.local.").unwrap();
-        let (to, asked) = (name.clone(), name.clone());
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = socket.local_addr().unwrap();
-        tokio::spawn(async move {
-            let mut buffer = [0; 2048];
-            let (octets, from) = socket.recv_from(&mut buffer).await.unwrap();
-            let question = Message::from_vec(&buffer[..octets]).unwrap();
-            assert_eq!(question.queries[0].name(), &asked);
-            let service = |port| RData::SRV(SRV::new(0, 0, port, to.clone()));
-            let other = Name::from_ascii("_ipp._tcp.local.").unwrap();
-            for (name, port) in [(other, 1), (to.clone(), 2)] {
-                socket.send_to(b"noise", from).await.unwrap();
-                let mut message = question.clone().into_response();
-                message.add_answer(Record::from_rdata(name, 60, service(port)));
-                socket
-                    .send_to(&message.to_vec().unwrap(), from)
-                    .await
-                    .unwrap();
-            }
-        });
-        let found = ask_all(address, name, Type::SRV).await.unwrap();
-        assert!(
-            matches!(&found[..], [RData::SRV(one)] if one.port == 2),
-            "{found:?}"
-        );
     }
 
     #[test]

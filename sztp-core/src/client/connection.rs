@@ -1,6 +1,7 @@
 //! One HTTP connection, over TLS or, for images, without.
 
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -183,22 +184,33 @@ pub(super) async fn addresses_of(
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    let mut found: Vec<SocketAddr> = match settings.addresses.get(bare) {
+    let mut found = match settings.addresses.get(bare) {
         Some(known) => known.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
         None => within(
             "looking up the host",
             settings.connect_timeout,
-            tokio::net::lookup_host((bare, port)),
+            look_up(settings, bare, port),
         )
         .await?
-        .map_err(|error| no_address(explain(&error)))?
-        .collect(),
+        .map_err(|error| no_address(explain(&error)))?,
     };
     found.truncate(MAX_ADDRESSES);
     if found.is_empty() {
         return Err(no_address("the name is known and has none".to_owned()));
     }
     Ok(found)
+}
+
+/// Asks who may know the host, and otherwise the system.
+async fn look_up(settings: &Settings, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Some(hosts) = &settings.hosts {
+        let mut found = hosts.addresses(host).await;
+        if !found.is_empty() {
+            found.iter_mut().for_each(|address| address.set_port(port));
+            return Ok(found);
+        }
+    }
+    Ok(tokio::net::lookup_host((host, port)).await?.collect())
 }
 
 pub(super) async fn within<T>(

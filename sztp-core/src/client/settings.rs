@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sztp_cms::TlsVersions;
+
+use super::Hosts;
 
 /// How long is waited and how much is read. Everything that comes over the network is bounded.
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub struct Settings {
     pub tls_versions: TlsVersions,
     /// Addresses of host names that are known without DNS.
     pub addresses: HashMap<String, Vec<IpAddr>>,
+    /// Who may know the addresses of others before the system is asked.
+    pub hosts: Option<Arc<dyn Hosts>>,
 }
 
 impl Default for Settings {
@@ -55,6 +60,7 @@ impl Default for Settings {
             api_root: None,
             tls_versions: TlsVersions::All,
             addresses: HashMap::new(),
+            hosts: None,
         }
     }
 }
