@@ -213,6 +213,12 @@ pub enum StoreError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A file that belongs to a row, such as an image.
+    #[error("a file: {reason}")]
+    File {
+        /// What the operating system says.
+        reason: String,
+    },
     /// The database was closed, as the server is stopping.
     #[error("closed")]
     Closed,
@@ -229,6 +235,7 @@ impl StoreError {
             Self::Unavailable { .. } => "store.unavailable",
             Self::InDoubt { .. } => "store.in-doubt",
             Self::Address { .. } => "store.address",
+            Self::File { .. } => "store.file",
             Self::Closed => "store.closed",
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use sztp_server::config::{LogConfig, LogFormat};
+use sztp_server::config::{DatabaseUrl, LogConfig, LogFormat};
 use sztp_server::{Config, ConfigError, Notice, Server, ServerError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -22,6 +22,9 @@ struct Arguments {
     /// Configuration file (TOML); every key has a default
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Database of PostgreSQL, postgres://USER@HOST/DATABASE, in the place of database.url
+    #[arg(long, global = true, value_name = "URL", env = "SZTP_DATABASE", hide_env_values = true)]
+    database: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -47,10 +50,13 @@ fn main() -> ExitCode {
 }
 
 fn begin(arguments: Arguments) -> Result<(), ServerError> {
-    let config = match &arguments.config {
+    let mut config = match &arguments.config {
         Some(path) => Config::from_file(path)?,
         None => Config::default(),
     };
+    if let Some(url) = &arguments.database {
+        config.database.url = Some(DatabaseUrl(url.clone()));
+    }
     begin_log(&config.log)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| refused(&error))?;
     runtime.block_on(run(arguments, config))

@@ -149,6 +149,9 @@ impl Server {
     /// are pairs. Nothing is made and no port is opened.
     pub async fn check(config: Config) -> Result<Vec<Notice>, ServerError> {
         config.check()?;
+        if let Some(url) = &config.database.url {
+            Database::check(&url.0, &config.database)?;
+        }
         Outbound::new(&config)?;
         let load = move || Materials::load(&config, Lab::Pretend, now());
         Ok(joined(tokio::task::spawn_blocking(load).await)?.1)

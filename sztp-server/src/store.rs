@@ -51,6 +51,9 @@ pub use vouchers::{KeptVoucher, VoucherStore};
 /// What a store answers, in time.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
+/// What is done to a file in the middle of a change, by whichever instance makes one.
+pub type FileWork = Box<dyn Fn() -> std::io::Result<()> + Send>;
+
 /// A database.
 pub trait Store:
     AccessStore
@@ -92,7 +95,9 @@ pub trait Store:
     fn history(&self, serial_number: &str, page: Page) -> StoreFuture<'_, Listed<HistoryEntry>>;
 
     /// Adds an image, unless the name is taken by another; the answer is the image of that name.
-    fn add_image(&self, image: Image) -> StoreFuture<'_, Image>;
+    /// `place` puts its file where it belongs, at a time when nobody takes one away; it may be
+    /// called again.
+    fn add_image(&self, image: Image, place: FileWork) -> StoreFuture<'_, Image>;
 
     /// The image of a name.
     fn image(&self, name: &str) -> StoreFuture<'_, Option<Image>>;
@@ -103,8 +108,8 @@ pub trait Store:
     /// Removes an image that no device needs.
     fn delete_image(&self, name: &str) -> StoreFuture<'_, DeletedImage>;
 
-    /// Whether an image has this content.
-    fn has_content(&self, sha256: &str) -> StoreFuture<'_, bool>;
+    /// Has a file taken away unless an image has this content, at a time when nobody puts it there.
+    fn drop_content(&self, sha256: &str, remove: FileWork) -> StoreFuture<'_, ()>;
 
     /// Finishes what was begun and closes the database.
     fn close(&self) -> StoreFuture<'_, ()>;

@@ -4,22 +4,20 @@
 
 mod harness;
 
-use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use harness::postgres::Postgres;
-use harness::{GET_DATA, JSON, REPORT, TRUSTING, free_port, now, small_device};
+use harness::program::Program;
+use harness::{GET_DATA, JSON, REPORT, TRUSTING, now, small_device};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use serde_json::Value;
 use sztp_cms::{
     Certificate, KeyType, ServerTrust, ServerVerifier, SigningKey, TrustAnchors, WallClock,
     client_config,
@@ -93,7 +91,7 @@ fn what_was_acknowledged_survives_the_end_of_the_database() {
         for _ in 0..ROUNDS {
             tokio::time::sleep(Duration::from_millis(700)).await;
             postgres.stop_at_once();
-            let (status, retry_after) = program.device_status(&fleet).await;
+            let (status, retry_after) = device_status(&program, &fleet).await;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(retry_after.as_deref(), Some("5"));
             assert_eq!(program.status(directory.path(), "/readyz"), "503");
@@ -278,141 +276,13 @@ async fn send(
     sender.send_request(request).await.ok()
 }
 
-/// The server's program.
-struct Program {
-    process: Child,
-    device_port: u16,
-    admin_port: u16,
-}
-
-impl Program {
-    fn start(directory: &Path, database: Option<&str>) -> Self {
-        let (device_port, admin_port) = (free_port(), free_port());
-        let database =
-            database.map_or_else(String::new, |url| format!("[database]\nurl = \"{url}\"\n"));
-        let config = format!(
-            "data_dir = \"data\"\n\
-             device_listen = \"127.0.0.1:{device_port}\"\n\
-             admin_listen = \"127.0.0.1:{admin_port}\"\n{database}"
-        );
-        fs::write(directory.join("sztp-server.toml"), config).expect("written");
-        let process = Command::new(env!("CARGO_BIN_EXE_sztp-server"))
-            .args(["--config", "sztp-server.toml"])
-            .env("SZTP_LOG", "error")
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the server's binary starts");
-        let mut program = Self {
-            process,
-            device_port,
-            admin_port,
-        };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while std::net::TcpStream::connect(("127.0.0.1", admin_port)).is_err()
-            || !directory.join("data/admin-token").exists()
-        {
-            let ended = program
-                .process
-                .try_wait()
-                .expect("the process can be asked");
-            assert!(ended.is_none(), "the server ended: {ended:?}");
-            assert!(
-                Instant::now() < deadline,
-                "it does not listen after 30 seconds"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        program
-    }
-
-    fn kill_9(mut self) {
-        self.process.kill().expect("SIGKILL");
-        self.process.wait().expect("its end");
-    }
-
-    /// The messages of a device's reports, in the order of its history.
-    fn reports(&self, directory: &Path, serial: &str) -> Vec<String> {
-        let device = self.admin(directory, &[], &format!("devices/{serial}"));
-        assert_eq!(device["state"], "InProgress", "{device}");
-        let mut messages = Vec::new();
-        let mut after = String::new();
-        loop {
-            let path = format!("devices/{serial}/history?limit=500{after}");
-            let page = self.admin(directory, &[], &path);
-            messages.extend(
-                page["items"]
-                    .as_array()
-                    .expect("items")
-                    .iter()
-                    .filter(|entry| entry["event"] == "progress")
-                    .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()),
-            );
-            match page["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => return messages,
-            }
-        }
-    }
-
-    /// The status of what needs no token.
-    fn status(&self, directory: &Path, path: &str) -> String {
-        let output = Command::new("curl")
-            .args(["--silent", "--max-time", "20", "--output", "/dev/null"])
-            .args(["--write-out", "%{http_code}", "--cacert"])
-            .arg(directory.join("data/lab/server/tls-ca.crt"))
-            .arg(format!("https://localhost:{}{path}", self.admin_port))
-            .stdin(Stdio::null())
-            .output()
-            .expect("this test needs the program curl");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// What a device is told that asks now.
-    async fn device_status(&self, fleet: &Fleet) -> (StatusCode, Option<String>) {
-        let identity = fleet.identity(&fleet.serials[0]);
-        let mut sender = connect(self.device_port, &identity).await;
-        let response = send(&mut sender, GET_DATA, TRUSTING.to_owned()).await;
-        let response = response.expect("an answer");
-        let retry_after = response.headers().get("retry-after");
-        let retry_after = retry_after.and_then(|value| value.to_str().ok());
-        (response.status(), retry_after.map(str::to_owned))
-    }
-
-    fn admin(&self, directory: &Path, arguments: &[&str], path: &str) -> Value {
-        let token = fs::read_to_string(directory.join("data/admin-token")).expect("the token");
-        let output = Command::new("curl")
-            .args([
-                "--silent",
-                "--show-error",
-                "--fail-with-body",
-                "--max-time",
-                "20",
-            ])
-            .args(["--cacert", "data/lab/server/tls-ca.crt"])
-            .args([
-                "--header",
-                &format!("Authorization: Bearer {}", token.trim()),
-            ])
-            .args(arguments)
-            .arg(format!(
-                "https://localhost:{}/api/v1/{path}",
-                self.admin_port
-            ))
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .output()
-            .expect("this test needs the program curl");
-        let body = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{path}: {body}");
-        serde_json::from_str(&body).expect("JSON")
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// What a device is told that asks now.
+async fn device_status(program: &Program, fleet: &Fleet) -> (StatusCode, Option<String>) {
+    let identity = fleet.identity(&fleet.serials[0]);
+    let mut sender = connect(program.device_port, &identity).await;
+    let response = send(&mut sender, GET_DATA, TRUSTING.to_owned()).await;
+    let response = response.expect("an answer");
+    let retry_after = response.headers().get("retry-after");
+    let retry_after = retry_after.and_then(|value| value.to_str().ok());
+    (response.status(), retry_after.map(str::to_owned))
 }

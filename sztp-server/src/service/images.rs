@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
 use tokio::fs;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::Mutex;
 
-use super::{Service, now};
+use super::{Service, new_id, now};
 use crate::model::{Image, Listed, Page};
-use crate::store::DeletedImage;
+use crate::store::{DeletedImage, FileWork};
 use crate::{InventoryError, ServiceError};
 
 /// The directory of the files.
@@ -20,8 +19,6 @@ pub(super) struct ImageFiles {
     directory: PathBuf,
     max_bytes: u64,
     uploads: AtomicU64,
-    /// Held while a file and its row appear or disappear together.
-    changing: Mutex<()>,
 }
 
 /// A file that is being served.
@@ -35,12 +32,10 @@ pub(crate) struct StoredFile {
 
 impl ImageFiles {
     pub(super) fn new(directory: PathBuf, max_bytes: u64) -> Self {
-        let (uploads, changing) = (AtomicU64::new(0), Mutex::new(()));
         Self {
             directory,
             max_bytes,
-            uploads,
-            changing,
+            uploads: AtomicU64::new(0),
         }
     }
 
@@ -82,16 +77,6 @@ impl ImageFiles {
         file.sync_all().await.map_err(file_error)?;
         Ok((hex(&hash.finalize()), size))
     }
-
-    /// Makes the directory's entries as durable as the files.
-    async fn sync_directory(&self) -> Result<(), ServiceError> {
-        let directory = fs::File::open(&self.directory).await;
-        let synced = match directory {
-            Ok(directory) => directory.sync_all().await,
-            Err(error) => Err(error),
-        };
-        synced.map_err(|error| file_error(&self.directory, &error))
-    }
 }
 
 impl Service {
@@ -106,29 +91,22 @@ impl Service {
         let number = files.uploads.fetch_add(1, Ordering::Relaxed);
         let upload = files
             .directory
-            .join(format!(".upload-{}-{number}", std::process::id()));
+            .join(format!(".upload-{}-{number}", new_id()));
         let partial = RemoveOnDrop(upload.clone());
         let (sha256, size) = files.receive(&mut content, &upload).await?;
-        let changing = files.changing.lock().await;
-        let path = files.path(&sha256);
-        fs::rename(&upload, &path)
-            .await
-            .map_err(|error| file_error(&path, &error))?;
-        drop(partial);
-        files.sync_directory().await?;
         let image = Image {
             name: name.to_owned(),
             sha256,
             size,
             created_at: now(),
         };
-        let there = self.0.store.add_image(image.clone()).await?;
-        drop(changing);
+        let place = place(upload, files.path(&image.sha256));
+        let there = self.0.store.add_image(image.clone(), place).await?;
+        drop(partial);
         if there.sha256 == image.sha256 {
             tracing::info!(name, size, "image stored");
             return Ok(there);
         }
-        self.remove_if_unused(&image.sha256).await;
         Err(ServiceError::ImageExists {
             name: name.to_owned(),
         })
@@ -185,18 +163,31 @@ impl Service {
     }
 
     async fn remove_if_unused(&self, sha256: &str) {
-        let files = &self.0.images;
-        let _changing = files.changing.lock().await;
-        match self.0.store.has_content(sha256).await {
-            Ok(false) => {}
-            Ok(true) => return,
-            Err(error) => return tracing::warn!(%error, "an image file is kept"),
-        }
-        let path = files.path(sha256);
-        if let Err(error) = fs::remove_file(&path).await {
-            tracing::warn!(path = %path.display(), %error, "an image file is left over");
+        let path = self.0.images.path(sha256);
+        let remove = Box::new(move || match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        });
+        if let Err(error) = self.0.store.drop_content(sha256, remove).await {
+            tracing::warn!(sha256, %error, "an image file is left over");
         }
     }
+}
+
+/// Makes an upload the file of its content, as durable as its row will be.
+fn place(upload: PathBuf, path: PathBuf) -> FileWork {
+    Box::new(move || {
+        match std::fs::rename(&upload, &path) {
+            // It was placed before, and the row came to nothing.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.exists() => {}
+            placed => placed?,
+        }
+        // The directory's entry, too.
+        match path.parent() {
+            Some(directory) => std::fs::File::open(directory)?.sync_all(),
+            None => Ok(()),
+        }
+    })
 }
 
 /// What is left of an upload that broke off.

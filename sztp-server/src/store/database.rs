@@ -21,7 +21,7 @@ use super::connection::{Connection, Row, params};
 use super::readers::Readers;
 use super::writer::Writer;
 use super::{
-    Commits, DeletedImage, Occurrence, PutDevice, PutOutcome, Recorded, Store, StoreFuture,
+    Commits, DeletedImage, FileWork, Occurrence, PutDevice, PutOutcome, Recorded, Store, StoreFuture,
     StoredDevice, audit, devices, schema,
 };
 use crate::StoreError;
@@ -61,6 +61,12 @@ impl Database {
     pub fn postgres(url: &str, config: &DatabaseConfig) -> Result<Self, StoreError> {
         let options = Options::new(url, config)?;
         Self::open(Place::Server(Arc::new(options)), config.connections)
+    }
+
+    /// What is wrong with the URL of a database, its password file or its anchors; nothing is
+    /// connected to.
+    pub fn check(url: &str, config: &DatabaseConfig) -> Result<(), StoreError> {
+        Options::new(url, config).map(drop)
     }
 
     fn open(place: Place, readers: usize) -> Result<Self, StoreError> {
@@ -198,13 +204,19 @@ impl Store for Database {
         })
     }
 
-    fn add_image(&self, image: Image) -> StoreFuture<'_, Image> {
+    fn add_image(&self, image: Image, place: FileWork) -> StoreFuture<'_, Image> {
         self.write(move |connection| {
-            if let Some(there) = load_image(connection, &image.name)? {
+            if let Some(there) = load_image(connection, &image.name)?
+                && there.sha256 != image.sha256
+            {
                 return Ok(there);
             }
+            place().map_err(|error| StoreError::File {
+                reason: error.to_string(),
+            })?;
             connection.execute(
-                "INSERT INTO image (name, sha256, size, created_at) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO image (name, sha256, size, created_at) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (name) DO NOTHING",
                 params![
                     image.name,
                     image.sha256,
@@ -212,7 +224,7 @@ impl Store for Database {
                     image.created_at.secs(),
                 ],
             )?;
-            Ok(image.clone())
+            Ok(load_image(connection, &image.name)?.unwrap_or_else(|| image.clone()))
         })
     }
 
@@ -265,14 +277,19 @@ impl Store for Database {
         })
     }
 
-    fn has_content(&self, sha256: &str) -> StoreFuture<'_, bool> {
+    fn drop_content(&self, sha256: &str, remove: FileWork) -> StoreFuture<'_, ()> {
         let sha256 = sha256.to_owned();
         self.write(move |connection| {
-            Ok(connection.query_one(
+            let is_needed = connection.exists(
                 "SELECT EXISTS (SELECT 1 FROM image WHERE sha256 = ?1)",
                 params![sha256],
-                |row| row.get(0),
-            )?)
+            )?;
+            if is_needed {
+                return Ok(());
+            }
+            remove().map_err(|error| StoreError::File {
+                reason: error.to_string(),
+            })
         })
     }
 

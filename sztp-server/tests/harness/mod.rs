@@ -9,6 +9,7 @@
 )]
 
 pub mod postgres;
+pub mod program;
 
 use std::collections::HashMap;
 use std::fs;
