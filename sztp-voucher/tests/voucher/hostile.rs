@@ -1,5 +1,6 @@
 //! Documents made to be expensive or ambiguous: each has its limit, or is read in one way only.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use sztp_cms::CmsError;
@@ -38,6 +39,14 @@ fn refused(more: &str) -> &'static str {
     let codes = PROFILES.map(|profile| decode(&text, profile).expect_err("refused").code());
     assert_eq!(codes[0], codes[1]);
     codes[0]
+}
+
+/// So many members, all different, whose names begin like this.
+fn members(name: &str, count: usize) -> String {
+    (0..count).fold(String::new(), |mut text, one| {
+        write!(text, ",\"{name}{one}\":1").expect("a string takes it");
+        text
+    })
 }
 
 #[test]
@@ -142,15 +151,13 @@ fn duplicates() {
         );
     }
     // The last of very many, and all of very many.
-    let mut many: String = (0..90_000).map(|one| format!(",\"m{one}\":1")).collect();
+    let mut many = members("m", 90_000);
     many.push_str(",\"m0\":1");
     assert_eq!(refused(&many), "yang.duplicate");
     assert_eq!(refused(&",\"m\":1".repeat(90_000)), "yang.duplicate");
     // Names that differ in their last octet only.
     let prefix = "a".repeat(10_000);
-    let long: String = (0..900)
-        .map(|one| format!(",\"{prefix}{one}\":1"))
-        .collect();
+    let long = members(&prefix, 900);
     assert!(decode(&document(&long), Profile::Rfc8366bis).is_ok());
 }
 
@@ -158,8 +165,7 @@ fn duplicates() {
 fn sizes() {
     let nodes = format!(",\"x\":[{}1]", "1,".repeat(100_000));
     assert_eq!(refused(&nodes), "yang.too-many-nodes");
-    let members: String = (0..100_001).map(|one| format!(",\"m{one}\":1")).collect();
-    assert_eq!(refused(&members), "yang.too-many-nodes");
+    assert_eq!(refused(&members("m", 100_001)), "yang.too-many-nodes");
     let large = format!(",\"x\":\"{}\"", "a".repeat(16 * 1024 * 1024));
     assert_eq!(refused(&large), "yang.too-large");
     // In a signed message far less is read.
