@@ -1,13 +1,16 @@
 //! `report-progress` (RFC 8572 §7.3), and devices from which no report comes.
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sztp_cms::{Limits, parse_certs_only};
-use sztp_core::lifecycle::{Event, Policy};
+use sztp_core::lifecycle::{self, Event, Policy};
 use sztp_core::rpc::{ProgressReport, ProgressType, SshHostKey};
 
 use super::{DeviceIdentity, Service, now};
 use crate::ServiceError;
+use crate::metrics::add_one;
 use crate::model::{Blob, Contact, HostKey, Reported};
 use crate::store::outbox::Outgoing;
 use crate::store::{Effect, Occurrence};
@@ -21,16 +24,18 @@ impl Service {
         device: &DeviceIdentity,
         report: &ProgressReport,
     ) -> Result<u16, ServiceError> {
+        let event = Event::Progress {
+            progress_type: report.progress_type,
+            message: report.message.clone(),
+        };
+        self.may_report(device.serial_number(), &event).await?;
         let occurrence = device.occurrence("progress", &told(report));
         let outgoing = self.handing_over(device, report).await?;
         let recorded = self
             .record(Occurrence {
                 progress_type: Some(report.progress_type.as_str().to_owned()),
                 effect: Effect::Lifecycle {
-                    event: Event::Progress {
-                        progress_type: report.progress_type,
-                        message: report.message.clone(),
-                    },
+                    event,
                     policy: Policy::default(),
                     default_timeout_secs: self.0.answers.progress_timeout_secs,
                     expects_word: true,
@@ -54,6 +59,26 @@ impl Service {
             }
             .report_status()),
         }
+    }
+
+    /// Whether a report is heard: one that changes the device's state always is, however many came
+    /// before. Of others nothing is written, as that is what is bounded.
+    pub(super) async fn may_report(
+        &self,
+        serial_number: &str,
+        event: &Event,
+    ) -> Result<(), ServiceError> {
+        let Err(retry_after_secs) = self.0.reports.take(serial_number, Instant::now()) else {
+            return Ok(());
+        };
+        if let Some(stored) = self.0.store.device(serial_number).await?
+            && let Ok(next) = lifecycle::apply(&stored.status, event, Policy::default())
+            && next.state != stored.status.state
+        {
+            return Ok(());
+        }
+        add_one(&self.0.metrics.too_many_reports);
+        Err(ServiceError::TooManyReports { retry_after_secs })
     }
 
     /// Where a device that is done is managed from now on, and how it is reached there.

@@ -11,9 +11,7 @@ use crate::model::{
     Listed, Page,
 };
 use crate::store::connection::{Connection, Row, params};
-use crate::store::outbox::{
-    Claim, Claimed, Finish, Finished, Outcome, OutboxStore, Subscription,
-};
+use crate::store::outbox::{Claim, Claimed, Finish, Finished, OutboxStore, Outcome, Subscription};
 use crate::store::{Occurrence, StoreFuture, devices};
 
 impl OutboxStore for Database {
@@ -161,7 +159,11 @@ pub(in crate::store) fn enqueue(
     let is_refused = entry.event != occurrence.event;
     if let Some(newer) = outgoing.contact.as_ref().filter(|_| !is_refused) {
         let contact = load_contact(connection, serial_number)?.unwrap_or_default();
-        store_contact(connection, serial_number, &contact.updated_by(newer.clone()))?;
+        store_contact(
+            connection,
+            serial_number,
+            &contact.updated_by(newer.clone()),
+        )?;
     }
     let mut is_any = false;
     for subscription in outgoing.subscriptions.iter() {
