@@ -8,6 +8,8 @@
 //!   `DO UPDATE` columns of the row that is there are named with their table;
 //! - truth is an INTEGER of 0 or 1, so `CASE WHEN … THEN 1 ELSE 0 END` where a condition is written
 //!   into a column;
+//! - a parameter that may be absent is `CAST(?2 AS TEXT) IS NULL OR name = ?2` (BIGINT for numbers):
+//!   with `?2 IS NULL` alone its type is not known;
 //! - a subquery in `FROM` has a name; a sum of integers is cast; JSON is taken apart in Rust.
 
 mod dialect;

@@ -64,11 +64,11 @@ impl AccessStore for Database {
                     outcome
                  FROM audit
                  WHERE id < ?1
-                    AND (?2 IS NULL OR actor = ?2)
-                    AND (?3 IS NULL OR substr(object, 1, length(?3)) = ?3)
-                    AND (?4 IS NULL OR outcome = ?4)
-                    AND (?5 IS NULL OR time >= ?5)
-                    AND (?6 IS NULL OR time < ?6)
+                    AND (CAST(?2 AS TEXT) IS NULL OR actor = ?2)
+                    AND (CAST(?3 AS TEXT) IS NULL OR substr(object, 1, length(?3)) = ?3)
+                    AND (CAST(?4 AS TEXT) IS NULL OR outcome = ?4)
+                    AND (CAST(?5 AS BIGINT) IS NULL OR time >= ?5)
+                    AND (CAST(?6 AS BIGINT) IS NULL OR time < ?6)
                  ORDER BY id DESC LIMIT ?7", params![
                     before,
                     filter.actor,
@@ -109,7 +109,8 @@ impl AccessStore for Database {
             let items = connection.query_all(
                 "SELECT id, time, peer, event, progress_type, message, state, serial_number
                  FROM history WHERE id > ?1 AND id <= ?2
-                    AND (?3 IS NULL OR serial_number = ?3) AND (?4 IS NULL OR state = ?4)
+                    AND (CAST(?3 AS TEXT) IS NULL OR serial_number = ?3)
+                    AND (CAST(?4 AS TEXT) IS NULL OR state = ?4)
                  ORDER BY id",
                 params![after, upto, filter.serial_number, filter.state],
                 |row| {

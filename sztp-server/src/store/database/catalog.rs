@@ -376,7 +376,7 @@ fn template_kind(
     template: &TemplateRef,
 ) -> Result<Option<TemplateKind>, StoreError> {
     let kind: Option<String> = connection.query_optional(
-        "SELECT kind FROM template WHERE name = ?1 AND (?2 IS NULL OR EXISTS
+        "SELECT kind FROM template WHERE name = ?1 AND (CAST(?2 AS BIGINT) IS NULL OR EXISTS
                 (SELECT 1 FROM template_version AS v WHERE v.name = ?1 AND v.version = ?2))",
         params![template.name, template.version],
         |row| row.get(0),

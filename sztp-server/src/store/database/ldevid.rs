@@ -53,7 +53,7 @@ impl LdevidStore for Database {
             let items = connection.query_all(
                 "SELECT id, serial_number, csr_sha256, issuer, profile, subject,
                     certificate_serial, not_after, created_at, chain
-                 FROM ldevid WHERE id > ?1 AND (?2 IS NULL OR serial_number = ?2)
+                 FROM ldevid WHERE id > ?1 AND (CAST(?2 AS TEXT) IS NULL OR serial_number = ?2)
                  ORDER BY id LIMIT ?3",
                 params![after, filter.serial_number, limit_and_one(page.limit)],
                 read,

@@ -67,8 +67,9 @@ impl OutboxStore for Database {
                 "SELECT id, kind, target, serial_number, event, idempotency_key, state, attempts,
                     created_at, due_at, leased_until, error
                  FROM outbox
-                 WHERE id > ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR target = ?3)
-                    AND (?4 IS NULL OR serial_number = ?4)
+                 WHERE id > ?1 AND (CAST(?2 AS TEXT) IS NULL OR state = ?2)
+                    AND (CAST(?3 AS TEXT) IS NULL OR target = ?3)
+                    AND (CAST(?4 AS TEXT) IS NULL OR serial_number = ?4)
                  ORDER BY id LIMIT ?5",
                 params![
                     after,
