@@ -155,6 +155,7 @@ fn client(prepared: &Prepared, state: &State) -> Client {
     };
     let settings = Settings {
         download_directory: prepared.state_dir.clone(),
+        keep_partial_images: true,
         hosts: Some(Arc::new(LocalHosts)),
         tls_versions: prepared.tls_versions,
         connect_timeout: prepared.server_timeout,

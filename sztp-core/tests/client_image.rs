@@ -270,3 +270,97 @@ async fn nowhere_but_to_the_uris_given() {
         failed(&result, reason);
     }
 }
+
+/// A process that ends in the middle, and the next one; what the next one asked for.
+async fn interrupted(tag_then: &'static str, tag_now: &'static str) -> Vec<(String, String)> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let stalls = std::sync::atomic::AtomicBool::new(true);
+    let (then, now) = (ranges(0, tag_then), ranges(0, tag_now));
+    let server = Server::plain(move |seen| {
+        if stalls.swap(false, Ordering::SeqCst) {
+            let mut answer = then(seen);
+            answer.stalls_after = Some(500_000);
+            answer
+        } else {
+            now(seen)
+        }
+    })
+    .await;
+    let info = OnboardingInformation {
+        boot_image: Some(BootImage {
+            os_name: Some("AxOS".to_owned()),
+            os_version: Some("2.0".to_owned()),
+            download_uris: vec![uri("http", &server)],
+            image_verification: vec![ImageVerification::sha256(Sha256::digest(image()).into())],
+        }),
+        ..OnboardingInformation::default()
+    };
+    let data = unsigned(&ConveyedInfo::Onboarding(info), ReportingLevel::Minimal);
+    let bootstrap = Server::of(HOST, tls::bootstrap_server(move |_| data.clone())).await;
+    let client = client(|settings| {
+        directory
+            .path()
+            .clone_into(&mut settings.download_directory);
+        settings.keep_partial_images = true;
+        settings.keep_partial_every = 100_000;
+        settings.stall_timeout = std::time::Duration::from_secs(60);
+    });
+    let config = at_port(trusting(HOST), bootstrap.address.port());
+    let notes = || {
+        let entries = std::fs::read_dir(directory.path()).expect("still there");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        names
+            .filter(|name| name.to_string_lossy().ends_with(".note"))
+            .count()
+    };
+    let (mut device, mut platform) = (Device::new(config.clone()), Recorder::default());
+    tokio::select! {
+        outcome = client.run(&mut device, &mut platform, |_| {}) => panic!("{outcome:?}"),
+        () = async {
+            while notes() == 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        } => {}
+    }
+    assert_eq!(notes(), 1);
+    let mut platform = Recorder {
+        after_reboot: Some(running("2.0")),
+        ..Recorder::default()
+    };
+    let outcome = client
+        .run(&mut Device::new(config), &mut platform, |_| {})
+        .await;
+    let left = std::fs::read_dir(directory.path())
+        .expect("still there")
+        .count();
+    installed(&(outcome, platform, left));
+    let seen = server.seen();
+    seen[1..]
+        .iter()
+        .map(|one| {
+            let header = |name| one.header(name).to_owned();
+            (header(header::RANGE), header(header::IF_RANGE))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn another_process_goes_on_with_a_download() {
+    let asked = interrupted("\"1\"", "\"1\"").await;
+    let [(range, tag)] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    let first = range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.strip_suffix('-'));
+    let first: usize = first.expect("a range").parse().expect("a number");
+    assert!((100_000..=500_000).contains(&first), "{range}");
+    assert_eq!(tag, "\"1\"");
+}
+
+#[tokio::test]
+async fn what_is_left_of_another_version_is_not_gone_on_with() {
+    let asked = interrupted("\"0\"", "\"1\"").await;
+    assert_eq!(asked.len(), 1, "the server gave the whole: {asked:?}");
+    assert_eq!(asked[0].1, "\"0\"");
+}

@@ -1,11 +1,11 @@
-//! Downloading an image to a file while hashing it, resumed after interruptions.
+//! Downloading an image to a file while hashing it, resumed after interruptions, and by another process
+//! if it is told to.
 //!
 //! The server of an image need not be authenticated (RFC 8572 §5.6): what counts is the hash,
 //! which the device machine compares. Redirects are not followed, as an image comes from the URIs
 //! that the owner gave and from nowhere else.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,16 +20,17 @@ use url::Url;
 use super::Client;
 use super::connection::{Connection, addresses_of, within};
 use super::fault::{Fault, explain};
+use super::image_file::ImageFile;
 
 /// An image in a file; the file is removed when this is dropped.
 pub(super) struct Downloaded {
-    file: Temporary,
+    file: ImageFile,
     sha256: [u8; 32],
 }
 
 impl Downloaded {
     pub(super) fn path(&self) -> &Path {
-        &self.file.0
+        self.file.path()
     }
 
     pub(super) fn sha256(&self) -> [u8; 32] {
@@ -44,22 +45,40 @@ pub(super) async fn download(
     progress: impl FnMut(u64, Option<u64>) + Send,
 ) -> Result<Downloaded, Fault> {
     let url = image_url(uri)?;
-    let (temporary, file) = Temporary::create(&client.settings.download_directory).await?;
+    let settings = &client.settings;
+    let mut opened = if settings.keep_partial_images {
+        ImageFile::go_on(&settings.download_directory, uri).await
+    } else {
+        ImageFile::create(&settings.download_directory).await
+    }
+    .map_err(file_fault)?;
+    let mut hasher = Sha256::new();
+    let received = opened.read_into(&mut hasher).await.map_err(file_fault)?;
     let mut download = Download {
         client,
         url,
-        file,
-        hasher: Sha256::new(),
-        received: 0,
-        told: 0,
-        entity_tag: None,
+        file: opened.file,
+        place: opened.place,
+        hasher,
+        received,
+        told: received,
+        noted: received,
+        entity_tag: opened.entity_tag,
         progress,
     };
-    let limit = client.settings.image_timeout;
-    within("the download", limit, download.go_on_to_the_end()).await??;
+    let limit = settings.image_timeout;
+    let outcome = within("the download", limit, download.go_on_to_the_end()).await;
+    if let Err(fault) = outcome.and_then(|outcome| outcome) {
+        // What is left is of use to another attempt, if anything.
+        if !matches!(fault, Fault::Interrupted(_) | Fault::TimedOut { .. }) {
+            download.place.forget();
+        }
+        return Err(fault);
+    }
     download.file.sync_all().await.map_err(file_fault)?;
+    download.place.forget();
     Ok(Downloaded {
-        file: temporary,
+        file: download.place,
         sha256: download.hasher.finalize().into(),
     })
 }
@@ -68,9 +87,12 @@ struct Download<'a, P> {
     client: &'a Client,
     url: Url,
     file: File,
+    place: ImageFile,
     hasher: Sha256,
     received: u64,
     told: u64,
+    /// What another process can rely on.
+    noted: u64,
     /// A strong one, so that the rest of another version is not taken for the rest of this one.
     entity_tag: Option<http::HeaderValue>,
     progress: P,
@@ -182,6 +204,9 @@ impl<P: FnMut(u64, Option<u64>) + Send> Download<'_, P> {
                 .write_all(&data)
                 .await
                 .map_err(|error| Broken::Final(file_fault(error)))?;
+            self.note()
+                .await
+                .map_err(|error| Broken::Final(file_fault(error)))?;
             if self.received - self.told >= TELL_EVERY {
                 self.told = self.received;
                 (self.progress)(self.received, total);
@@ -217,11 +242,28 @@ impl<P: FnMut(u64, Option<u64>) + Send> Download<'_, P> {
         Err(Fault::Each(faults))
     }
 
+    /// Notes now and then how much is certainly on disk.
+    async fn note(&mut self) -> std::io::Result<()> {
+        let every = self.client.settings.keep_partial_every;
+        if let Some(entity_tag) = &self.entity_tag
+            && self.client.settings.keep_partial_images
+            && self.received - self.noted >= every
+        {
+            self.file.flush().await?;
+            self.file.sync_data().await?;
+            self.place.note(self.received, entity_tag).await?;
+            self.noted = self.received;
+        }
+        Ok(())
+    }
+
     async fn restart(&mut self) -> Result<(), Broken> {
         if self.received > 0 {
             self.hasher = Sha256::new();
             self.received = 0;
             self.told = 0;
+            self.noted = 0;
+            self.place.forget();
             let emptied = async {
                 self.file.set_len(0).await?;
                 self.file.rewind().await
@@ -266,36 +308,6 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     Some((first.parse().ok()?, total.parse().ok()))
 }
 
-/// A file that is removed when this is dropped.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    async fn create(directory: &Path) -> Result<(Self, File), Fault> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let mut options = tokio::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        options.mode(0o600);
-        for _ in 0..MAX_NAMES {
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("sztp-image-{}-{count}", std::process::id());
-            let path = directory.join(name);
-            match options.open(&path).await {
-                Ok(file) => return Ok((Self(path), file)),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(file_fault(error)),
-            }
-        }
-        Err(Fault::File("no free name".to_owned()))
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).ok();
-    }
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn file_fault(error: std::io::Error) -> Fault {
     Fault::File(error.to_string())
@@ -306,6 +318,3 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Octets between two words about the progress.
 const TELL_EVERY: u64 = 1024 * 1024;
-
-/// Names that are tried for a file.
-const MAX_NAMES: usize = 1000;

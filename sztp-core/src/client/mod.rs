@@ -14,6 +14,7 @@ mod download;
 mod event;
 mod fault;
 mod hosts;
+mod image_file;
 mod platform;
 mod server;
 mod settings;
@@ -93,7 +94,8 @@ impl Client {
     /// Runs a machine to its end, with bootstrap servers as its only sources.
     ///
     /// `observe` is told what is being done, for a log or a live table. The future may be dropped
-    /// at any time; connections are closed then and a partial download is removed.
+    /// at any time; connections are closed then and a partial download is removed, or
+    /// kept as [`Settings::keep_partial_images`] says.
     pub async fn run(
         &self,
         device: &mut Device,

@@ -33,6 +33,12 @@ pub struct Settings {
     pub max_resumptions: u32,
     /// Where images are put until they are installed.
     pub download_directory: PathBuf,
+    /// Whether another process, or a later attempt, goes on with what is left of a download: then there
+    /// is no more than one at a time in the directory, which no other client may use. Only what has a
+    /// strong entity tag can be gone on with.
+    pub keep_partial_images: bool,
+    /// Octets after which what has arrived is made sure to be on disk, so that it can be gone on with.
+    pub keep_partial_every: u64,
     /// The RESTCONF API root; none: discovered (RFC 8040 §3.1), and `/restconf` where a server has
     /// no discovery, as RFC 8572 does not speak of it.
     pub api_root: Option<String>,
@@ -57,6 +63,8 @@ impl Default for Settings {
             max_image_octets: 8 * 1024 * 1024 * 1024,
             max_resumptions: 5,
             download_directory: std::env::temp_dir(),
+            keep_partial_images: false,
+            keep_partial_every: 16 * 1024 * 1024,
             api_root: None,
             tls_versions: TlsVersions::All,
             addresses: HashMap::new(),
