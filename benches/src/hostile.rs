@@ -25,7 +25,7 @@ pub struct Hostile {
 }
 
 /// All kinds.
-pub const HOSTILE: [Hostile; 19] = [
+pub const HOSTILE: [Hostile; 20] = [
     hostile("pieces-of-an-octet-string", 20_000, pieces),
     hostile("pieces-30-levels-deep", 20_000, deep_pieces),
     hostile("values-in-a-sequence", 20_000, flat),
@@ -45,6 +45,7 @@ pub const HOSTILE: [Hostile; 19] = [
     hostile("json-duplicates", 2_000, json_duplicates),
     hostile("xml-elements", 2_000, xml_elements),
     hostile("xml-attributes", 2_000, xml_attributes),
+    hostile("xml-namespaces-and-elements", 2_000, xml_namespaces),
 ];
 
 const fn hostile(name: &'static str, small: usize, make: fn(usize) -> Box<dyn Fn()>) -> Hostile {
@@ -358,6 +359,19 @@ fn xml_attributes(n: usize) -> Box<dyn Fn()> {
     }
     document(
         format!("<voucher xmlns='{NAMESPACE}'{attributes}/>"),
+        Encoding::Xml,
+    )
+}
+
+/// Each of the elements has a name to be looked for among the namespaces.
+fn xml_namespaces(n: usize) -> Box<dyn Fn()> {
+    let mut declarations = String::new();
+    for declaration in 0..n {
+        write!(declarations, " xmlns:p{declaration}='u'").expect("a string takes it");
+    }
+    let elements = "<z/>".repeat(n);
+    document(
+        format!("<voucher xmlns='{NAMESPACE}'{declarations}>{elements}</voucher>"),
         Encoding::Xml,
     )
 }

@@ -28,6 +28,8 @@ pub(super) fn decode(
 /// document's size.
 const MAX_NAMESPACE_OCTETS: usize = 256;
 
+const MAX_DETAIL_CHARACTERS: usize = 160;
+
 /// An element with its namespace resolved.
 #[derive(Debug, Default)]
 struct Element {
@@ -380,6 +382,7 @@ fn module_of(namespace: &str) -> &str {
 fn syntax(detail: impl Into<String>) -> YangError {
     YangError::Syntax {
         encoding: Encoding::Xml,
-        detail: detail.into(),
+        // The parser repeats names, however long they are.
+        detail: detail.into().chars().take(MAX_DETAIL_CHARACTERS).collect(),
     }
 }

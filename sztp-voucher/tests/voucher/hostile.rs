@@ -188,6 +188,61 @@ fn sizes() {
     }
 }
 
+/// Each name in XML is looked for among the namespaces in force: there are never very many.
+#[test]
+fn namespaces() {
+    const OWN: &str = "urn:ietf:params:xml:ns:yang:ietf-voucher";
+    let elements = "<z/>".repeat(40_000);
+    for (count, codes) in [
+        (100, ["yang.unknown-node", "yang.missing-node"]),
+        (1000, ["yang.malformed"; 2]),
+        (100_000, ["yang.malformed"; 2]),
+    ] {
+        let declarations = (0..count).fold(String::new(), |mut text, one| {
+            write!(text, " xmlns:p{one}='u'").expect("a string takes it");
+            text
+        });
+        let text = format!("<voucher xmlns='{OWN}'{declarations}>{elements}</voucher>");
+        for (profile, code) in PROFILES.into_iter().zip(codes) {
+            let outcome = in_time(|| Voucher::decode(text.as_bytes(), Encoding::Xml, profile));
+            let error = outcome.expect_err("refused");
+            assert_eq!(error.code(), code, "{count} {error}");
+        }
+    }
+}
+
+/// An error is for a log: it does not repeat a name of a hundred thousand letters.
+#[test]
+fn errors_are_short() {
+    let name = "n".repeat(100_000);
+    for text in [
+        format!("<{name}></{name}x>"),
+        format!("<{name}>"),
+        format!("<a {name}='' {name}=''/>"),
+        format!("<{name}:a/>"),
+        format!("<a>&{name};</a>"),
+        format!("<a xmlns='{name}'/>"),
+        format!("<{name}/>"),
+        format!("{{\"{name}\":1}}"),
+        format!("{{\"{name}\":1,\"{name}\":1}}"),
+        format!("{{\"ietf-voucher:voucher\":{{\"{name}\":1}}}}"),
+        format!("{{\"ietf-voucher:voucher\":{{\"nonce\":\"{name}!\"}}}}"),
+        format!("{{\"ietf-voucher:voucher\":{{\"assertion\":\"{name}\"}}}}"),
+        format!("{{\"ietf-voucher:voucher\":{{\"created-on\":\"{name}\"}}}}"),
+        format!("{{\"ietf-voucher:voucher\":{{\"x\":{name}}}}}"),
+    ] {
+        for encoding in [Encoding::Json, Encoding::Xml] {
+            for profile in PROFILES {
+                let outcome = in_time(|| Voucher::decode(text.as_bytes(), encoding, profile));
+                let error = outcome.expect_err("refused");
+                let said = error.to_string();
+                assert!(said.len() < 500, "{} {}", said.len(), &text[..40]);
+                assert!(format!("{error:?}").len() < 1000, "{}", &text[..40]);
+            }
+        }
+    }
+}
+
 /// The text forms of two megabytes: armour that does not end, base64 of nothing but white space.
 #[test]
 fn text_forms() {
