@@ -45,6 +45,8 @@ use crate::metrics::ListenerMetrics;
 use crate::model::{DeviceFilter, DeviceSpec, Page, Role};
 use crate::service::{Peer, READ_ONLY};
 
+pub(crate) use self::error::status_of;
+
 use self::body::{BodyReader, receive_json};
 use self::error::ApiError;
 use self::guard::RequestId;

@@ -4,6 +4,7 @@
 //! taken as they are, relative to the working directory.
 
 mod access;
+mod crosswork;
 mod database;
 mod delivery;
 mod ldevid;
@@ -20,6 +21,7 @@ use crate::dialect::{AUTO, Dialects};
 
 pub use crate::dialect::{DialectConfig, MediaTypeForm, Quirks, Signs};
 pub use access::{AccessConfig, CertificateRole, OidcConfig, OidcRoles};
+pub use crosswork::CrossworkConfig;
 pub use database::{DatabaseConfig, DatabaseUrl};
 pub use delivery::{
     DeliveryConfig, NetboxTarget, NsoDeviceType, NsoPlatform, NsoTarget, OnboardingConfig,
@@ -73,6 +75,8 @@ pub struct Config {
     pub onboarding: OnboardingConfig,
     /// How webhooks and onboarding targets are told.
     pub delivery: DeliveryConfig,
+    /// The calls of Crosswork ZTP.
+    pub crosswork: CrossworkConfig,
     /// How the log is written.
     pub log: LogConfig,
     /// How much a client may ask of the server.
@@ -236,6 +240,7 @@ impl Config {
         self.vouchers_on_demand.check()?;
         self.ldevid.check()?;
         self.delivery.check()?;
+        self.crosswork.check()?;
         delivery::check_targets(&self.webhooks, &self.onboarding)?;
         let dialects = Dialects::new(&self.dialects)?;
         dialects
@@ -328,6 +333,7 @@ impl Default for Config {
             access: AccessConfig::default(),
             onboarding: OnboardingConfig::default(),
             delivery: DeliveryConfig::default(),
+            crosswork: CrossworkConfig::default(),
             log: LogConfig::default(),
             limits: ServerLimits::default(),
         }

@@ -26,6 +26,7 @@
 mod access;
 mod admin_api;
 pub mod config;
+mod crosswork;
 mod device_api;
 mod dialect;
 mod error;
@@ -45,8 +46,8 @@ pub mod store;
 pub use access::BearerError;
 pub use config::{Config, ConfigError};
 pub use error::{
-    AccessError, DeliveryError, InventoryError, LdevidError, ServerError, ServiceError, StoreError, TrustError,
-    VoucherOnDemandError,
+    AccessError, DeliveryError, InventoryError, LdevidError, ServerError, ServiceError, StoreError,
+    TrustError, VoucherOnDemandError,
 };
 pub use outside::OutsideError;
 pub use server::{Notice, Server};

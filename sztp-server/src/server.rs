@@ -1,5 +1,6 @@
 //! The server as a whole: from a configuration to two listeners, and down again.
 
+mod crosswork;
 mod data_dir;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::crosswork::Crosswork;
 use crate::admin_api::AdminApi;
 use crate::config::split_public_url;
 use crate::device_api::DeviceApi;
@@ -18,7 +20,7 @@ use crate::dialect::Dialects;
 use crate::listener::Listener;
 use crate::materials::{Lab, Materials};
 use crate::onboarding::{self, Outbound};
-use crate::service::{PublicAddress, now};
+use crate::service::{PublicAddress, StatusTokens, now};
 use crate::store::{ChangeStore as _, Database};
 use crate::{Config, ServerError, Service};
 
@@ -29,6 +31,7 @@ pub struct Server {
     config: Config,
     device_addr: SocketAddr,
     admin_addr: SocketAddr,
+    crosswork_addr: Option<(SocketAddr, Option<SocketAddr>)>,
     public_url: String,
     service: Service,
     notices: Vec<Notice>,
@@ -92,6 +95,8 @@ impl Server {
                 port: device_addr.port(),
             },
         };
+        let crosswork = Crosswork::bind(&config).await?;
+        let crosswork_addr = crosswork.as_ref().map(Crosswork::address);
         data_dir::first_token(&config.data_dir, &store, &mut notices).await?;
         let next = data_dir::next_commands(&config.data_dir, admin_addr, &config);
         notices.extend(next.map(Notice::Next));
@@ -128,6 +133,11 @@ impl Server {
             )),
             tokio::spawn(expire(service.clone(), stopped.clone())),
         ];
+        if let Some(crosswork) = crosswork {
+            let key = crosswork.token_key;
+            service.set_status_tokens(StatusTokens::new(key, crosswork.status_url(&service)));
+            tasks.extend(crosswork.start(&config, &service, &stopped));
+        }
         if let Some(changes) = changes {
             tasks.push(tokio::spawn(service.clone().follow(changes, stopped)));
         }
@@ -136,6 +146,7 @@ impl Server {
             config,
             device_addr,
             admin_addr,
+            crosswork_addr,
             public_url,
             service,
             notices,
@@ -165,6 +176,11 @@ impl Server {
     /// Where operators connect.
     pub fn admin_addr(&self) -> SocketAddr {
         self.admin_addr
+    }
+
+    /// Where the calls of Crosswork are answered, over TLS and in the clear.
+    pub fn crosswork_addr(&self) -> Option<(SocketAddr, Option<SocketAddr>)> {
+        self.crosswork_addr
     }
 
     /// What devices call this server, `https://host:port`.

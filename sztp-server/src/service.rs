@@ -19,6 +19,7 @@ mod outbox;
 mod profiles;
 mod progress;
 mod render;
+mod status;
 mod templates;
 mod trust;
 mod voucher_on_demand;
@@ -53,6 +54,7 @@ pub(crate) use images::hex;
 pub use import::Format as ImportFormat;
 pub(crate) use import::{READ_ONLY, csv_header, csv_line};
 pub(crate) use ldevid::BuiltInCa;
+pub(crate) use status::{StatusReport, StatusTokens};
 pub(crate) use voucher_on_demand::MasaAccess;
 
 /// The server's abilities; cheap to clone.
@@ -83,6 +85,7 @@ struct Inner {
     outbound: Arc<Outbound>,
     reports: bounds::Reports,
     histories: bounds::Histories,
+    status_tokens: std::sync::OnceLock<StatusTokens>,
 }
 
 /// How devices reach this server.
@@ -145,6 +148,7 @@ impl Service {
             outbound,
             reports: bounds::Reports::new(&config.limits),
             histories: bounds::Histories::new(&config.limits),
+            status_tokens: std::sync::OnceLock::new(),
         }))
     }
 
@@ -253,6 +257,12 @@ impl Service {
             .materials
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(materials);
+    }
+
+    /// This server at another port.
+    pub(crate) fn url_at(&self, port: u16) -> String {
+        let public = self.0.public.clone();
+        PublicAddress { port, ..public }.url()
     }
 
     pub(crate) async fn close(&self) {

@@ -98,46 +98,8 @@ impl From<QueryRejection> for ApiError {
 
 impl From<ServiceError> for ApiError {
     fn from(error: ServiceError) -> Self {
-        use ServiceError as E;
-        let status = match &error {
-            E::DeviceExists { .. }
-            | E::ImageExists { .. }
-            | E::ImageInUse { .. }
-            | E::Lifecycle(_) => StatusCode::CONFLICT,
-            E::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            E::SerialNumber { .. } | E::ImageName { .. } | E::Upload { .. } => {
-                StatusCode::BAD_REQUEST
-            }
-            // Well-formed, and not to be done.
-            E::Artifacts(_)
-            | E::ArtifactGrouping(_)
-            | E::Content(_)
-            | E::Spec { .. }
-            | E::NothingToGive
-            | E::NothingSigned
-            | E::UnsignedForbidden => StatusCode::UNPROCESSABLE_ENTITY,
-            E::DeviceMissing { .. } | E::DeviceUnknown | E::ImageMissing { .. } => {
-                StatusCode::NOT_FOUND
-            }
-            E::CertificateMissing
-            | E::CertificateRefused(_)
-            | E::SerialNumberMissing
-            | E::OtherDevice => StatusCode::FORBIDDEN,
-            E::Inventory(error) => inventory_status(error),
-            E::Access(error) => access_status(error),
-            E::Trust(error) => trust_status(error),
-            E::Delivery(error) => delivery_status(error),
-            E::VoucherUnavailable { .. }
-            | E::VoucherRefused(_)
-            | E::Ldevid { .. }
-            | E::Overloaded { .. }
-            | E::TooManyReports { .. }
-            | E::Stopping
-            | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
-            E::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
-            E::Signing(_) | E::File { .. } | E::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        if status.is_server_error() && !matches!(error, E::Overloaded { .. }) {
+        let status = http_status(&error);
+        if status.is_server_error() && !matches!(error, ServiceError::Overloaded { .. }) {
             tracing::error!(code = error.code(), %error, "an operator's request failed");
         }
         Self {
@@ -147,6 +109,50 @@ impl From<ServiceError> for ApiError {
             hint: error.hint(),
             retry_after_secs: retry_after_secs(&error),
         }
+    }
+}
+
+/// The status of an error, and when to come again.
+pub(crate) fn status_of(error: &ServiceError) -> (StatusCode, Option<u64>) {
+    (http_status(error), retry_after_secs(error))
+}
+
+fn http_status(error: &ServiceError) -> StatusCode {
+    use ServiceError as E;
+    match error {
+        E::DeviceExists { .. } | E::ImageExists { .. } | E::ImageInUse { .. } | E::Lifecycle(_) => {
+            StatusCode::CONFLICT
+        }
+        E::ImageTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        E::SerialNumber { .. } | E::ImageName { .. } | E::Upload { .. } => StatusCode::BAD_REQUEST,
+        // Well-formed, and not to be done.
+        E::Artifacts(_)
+        | E::ArtifactGrouping(_)
+        | E::Content(_)
+        | E::Spec { .. }
+        | E::NothingToGive
+        | E::NothingSigned
+        | E::UnsignedForbidden => StatusCode::UNPROCESSABLE_ENTITY,
+        E::DeviceMissing { .. } | E::DeviceUnknown | E::ImageMissing { .. } => {
+            StatusCode::NOT_FOUND
+        }
+        E::CertificateMissing
+        | E::CertificateRefused(_)
+        | E::SerialNumberMissing
+        | E::OtherDevice => StatusCode::FORBIDDEN,
+        E::Inventory(error) => inventory_status(error),
+        E::Access(error) => access_status(error),
+        E::Trust(error) => trust_status(error),
+        E::Delivery(error) => delivery_status(error),
+        E::VoucherUnavailable { .. }
+        | E::VoucherRefused(_)
+        | E::Ldevid { .. }
+        | E::Overloaded { .. }
+        | E::TooManyReports { .. }
+        | E::Stopping
+        | E::Store(StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+        E::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
+        E::Signing(_) | E::File { .. } | E::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 
@@ -221,6 +227,7 @@ fn delivery_status(error: &DeliveryError) -> StatusCode {
 fn retry_after_secs(error: &ServiceError) -> Option<u64> {
     match error {
         ServiceError::Overloaded { retry_after_secs }
+        | ServiceError::TooManyReports { retry_after_secs }
         | ServiceError::Access(AccessError::TooManyAttempts { retry_after_secs }) => {
             Some(*retry_after_secs)
         }

@@ -75,6 +75,18 @@ pub(super) fn database(directory: &Path) -> Result<PathBuf, ServerError> {
     Ok(path)
 }
 
+/// The key of the tokens by which scripts of devices prove themselves, made at the first start.
+pub(super) fn token_key(directory: &Path) -> Result<[u8; 32], ServerError> {
+    let path = directory.join("crosswork-token.key");
+    if !path.exists() {
+        let secret = new_secret().map_err(|error| ServerError::Process {
+            reason: error.to_string(),
+        })?;
+        create_private(&path, secret.as_bytes()).map_err(|error| file_error(&path, &error))?;
+    }
+    super::crosswork::read_key(&path)
+}
+
 /// Makes the first token of the admin API, unless there is one.
 pub(super) async fn first_token(
     directory: &Path,

@@ -153,6 +153,7 @@ impl Service {
         }
         let of_profile = Some(&profile.spec.variables);
         let mut context = templates::context(device, &catalog.variables, of_profile);
+        self.add_crosswork(&mut context, device);
         if self.issues_ldevids(profile) {
             let (name, value) = ldevid::stand_in();
             context.entry(name).or_insert(value);
@@ -199,6 +200,7 @@ impl Service {
             let context = context.get_or_insert_with(|| {
                 let of_profile = Some(&spec.variables);
                 let mut context = templates::context(device, &catalog.variables, of_profile);
+                self.add_crosswork(&mut context, device);
                 context.extend(issued.clone());
                 context
             });

@@ -143,6 +143,9 @@ impl Service {
             Some(device) => context(device, &catalog.variables, of_profile),
             None => layered([Some(&catalog.variables), of_profile]),
         };
+        if let Some(device) = &device {
+            self.add_crosswork(&mut context, device);
+        }
         context.extend(variables.clone());
         let (version, content) = self.render_one(&catalog, reference, &context).await?;
         Ok(Rendered {
