@@ -29,16 +29,22 @@ pub(crate) struct VerifyingKey {
 const SLOTS: usize = 6;
 
 impl VerifyingKey {
-    /// `None` if the octets are no key of this kind.
-    pub(crate) fn parse(kind: KeyKind, octets: &[u8]) -> Option<Self> {
+    /// `None` if the octets, and the SubjectPublicKeyInfo that they are from, are no key of this
+    /// kind.
+    pub(crate) fn parse(kind: KeyKind, octets: &[u8], spki: &[u8]) -> Option<Self> {
+        // A bare point is checked twice.
+        let form = match kind {
+            KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => spki,
+            _ => octets,
+        };
         let key = Self {
             kind,
-            octets: octets.to_vec(),
+            octets: form.to_vec(),
             parsed: Default::default(),
         };
         if kind == KeyKind::Ed25519 {
             // AWS-LC takes any 32 octets and looks for the point when it verifies.
-            super::rust_crypto::VerifyingKey::parse(kind, octets)?;
+            super::rust_crypto::VerifyingKey::parse(kind, octets, spki)?;
         }
         key.parsed(kind.usual_algorithm())?;
         Some(key)

@@ -28,8 +28,9 @@ pub(crate) enum VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// `None` if the octets are no key of this kind.
-    pub(crate) fn parse(kind: KeyKind, octets: &[u8]) -> Option<Self> {
+    /// `None` if the octets are no key of this kind; the SubjectPublicKeyInfo that they are from is
+    /// not looked at.
+    pub(crate) fn parse(kind: KeyKind, octets: &[u8], _spki: &[u8]) -> Option<Self> {
         match kind {
             KeyKind::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(octets)
                 .map(Self::P256)

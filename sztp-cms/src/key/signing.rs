@@ -304,7 +304,7 @@ mod tests {
     fn in_rust(public: &PublicKey) -> rust_crypto::VerifyingKey {
         let info = spki::SubjectPublicKeyInfoRef::try_from(public.spki_der()).unwrap();
         let octets = info.subject_public_key.as_bytes().unwrap();
-        rust_crypto::VerifyingKey::parse(public.kind(), octets).unwrap()
+        rust_crypto::VerifyingKey::parse(public.kind(), octets, public.spki_der()).unwrap()
     }
 
     #[test]
