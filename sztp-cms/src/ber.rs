@@ -100,6 +100,14 @@ pub(crate) fn encode(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     out
 }
 
+/// What comes before content of this length, for content that is not to be copied at each level
+/// that it is nested in.
+pub(crate) fn header(tag: u8, length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(6);
+    push_header(&mut out, &[tag], length);
+    out
+}
+
 /// A SET OF: DER wants its elements in ascending order (X.690 §11.6).
 pub(crate) fn encode_set_of(tag: u8, mut elements: Vec<Vec<u8>>) -> Vec<u8> {
     elements.sort();

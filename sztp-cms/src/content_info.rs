@@ -1,7 +1,7 @@
 //! The outermost CMS structure (RFC 5652 §3): what kind of message this is.
 
+use der::Encode;
 use der::asn1::ObjectIdentifier;
-use der::{Decode, Encode};
 
 use crate::ber::{self, Reader};
 use crate::error::malformed;
@@ -90,10 +90,8 @@ fn explain(octets: &[u8], error: CmsError) -> CmsError {
 /// A ContentInfo around encoded content.
 pub(crate) fn wrap(content_type: ObjectIdentifier, content: &[u8]) -> Vec<u8> {
     let oid = encode_oid(content_type);
-    ber::encode(
-        ber::SEQUENCE,
-        &[&oid, &ber::encode(ber::CONTEXT_0, &[content])],
-    )
+    let explicit = ber::header(ber::CONTEXT_0, content.len());
+    ber::encode(ber::SEQUENCE, &[&oid, &explicit, content])
 }
 
 pub(crate) fn encode_oid(oid: ObjectIdentifier) -> Vec<u8> {
@@ -105,7 +103,7 @@ pub(crate) fn oid(
     what: &'static str,
 ) -> Result<ObjectIdentifier, CmsError> {
     let value = fields.expect(ber::OBJECT_IDENTIFIER, what)?;
-    ObjectIdentifier::from_der(value.raw).map_err(|_| malformed(what))
+    ObjectIdentifier::from_bytes(value.body).map_err(|_| malformed(what))
 }
 
 pub(crate) fn encode_der(value: &impl Encode) -> Result<Vec<u8>, CmsError> {

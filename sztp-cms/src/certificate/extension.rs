@@ -1,10 +1,11 @@
 //! Extensions, and the content of the two that say what a certificate may be used for.
 
-use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
-use der::{Decode, Reader, SliceReader, Tag};
+use der::Decode;
+use der::asn1::ObjectIdentifier;
 
 use super::CertificateError;
-use super::fields::{boolean, malformed, sequence_body};
+use super::fields::{BIT_STRING, BOOLEAN, malformed, sequence_body, truth};
+use super::values::{self, Values};
 
 /// One extension of a certificate (RFC 5280 §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +73,14 @@ impl KeyUsage {
     }
 
     pub(super) fn from_der(value: &[u8]) -> Result<Self, CertificateError> {
-        let bits = BitStringRef::from_der(value).map_err(|_| malformed("keyUsage"))?;
+        let bits = values::whole(value).filter(|value| value.tag == BIT_STRING);
+        let octets = match bits.map(|value| value.body) {
+            Some([0, octets @ ..]) => octets,
+            Some([1..8, octets @ ..]) if !octets.is_empty() => octets,
+            _ => return Err(malformed("keyUsage")),
+        };
         let mut usage = 0;
-        for (index, octet) in bits.raw_bytes().iter().take(2).enumerate() {
+        for (index, octet) in octets.iter().take(2).enumerate() {
             usage |= u16::from(octet.reverse_bits()) << (8 * index);
         }
         Ok(Self(usage))
@@ -99,17 +105,18 @@ pub struct BasicConstraints {
 }
 
 impl BasicConstraints {
-    pub(super) fn from_der(value: &[u8]) -> Result<Self, CertificateError> {
-        let bad = |_| malformed("basicConstraints");
-        let mut reader = SliceReader::new(sequence_body(value)?).map_err(bad)?;
+    pub(crate) fn from_der(value: &[u8]) -> Result<Self, CertificateError> {
+        let bad = || malformed("basicConstraints");
+        let mut values = Values::new(sequence_body(value)?);
         let mut constraints = Self::default();
-        if !reader.is_finished() && Tag::peek(&reader).map_err(bad)? == Tag::Boolean {
-            constraints.ca = boolean(AnyRef::decode(&mut reader).map_err(bad)?)?;
+        if values.peek() == Some(BOOLEAN) {
+            constraints.ca = truth(values.next().ok_or_else(bad)?.body)?;
         }
-        if !reader.is_finished() {
-            constraints.path_len = Some(u32::decode(&mut reader).map_err(bad)?);
+        if !values.is_finished() {
+            let path_len = values.next().ok_or_else(bad)?;
+            constraints.path_len = Some(u32::from_der(path_len.raw).map_err(|_| bad())?);
         }
-        reader.finish().map_err(bad)?;
+        values.finish().ok_or_else(bad)?;
         Ok(constraints)
     }
 }

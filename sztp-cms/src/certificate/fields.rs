@@ -194,12 +194,8 @@ fn whole_octets(bit_string: &[u8]) -> &[u8] {
     }
 }
 
-/// A `BOOLEAN`: DER says FF, some encoders write 01, and both mean true.
-pub(crate) fn boolean(value: AnyRef<'_>) -> Result<bool, CertificateError> {
-    truth(value.value())
-}
-
-fn truth(content: &[u8]) -> Result<bool, CertificateError> {
+/// The content of a `BOOLEAN`: DER says FF, some encoders write 01, and both mean true.
+pub(super) fn truth(content: &[u8]) -> Result<bool, CertificateError> {
     match content {
         [octet] => Ok(*octet != 0),
         _ => Err(malformed("BOOLEAN")),
@@ -265,8 +261,8 @@ const MAX_SERIAL_BYTES: usize = 64;
 /// As many as most certificates have at most.
 const USUAL_EXTENSIONS: usize = 6;
 
-const BOOLEAN: u8 = 0x01;
-const BIT_STRING: u8 = 0x03;
+pub(super) const BOOLEAN: u8 = 0x01;
+pub(super) const BIT_STRING: u8 = 0x03;
 const CONSTRUCTED: u8 = 0x20;
 /// Context-specific tags, of which it is not asked whether they are constructed.
 const CONTEXT_0: u8 = 0x80;

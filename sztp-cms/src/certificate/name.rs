@@ -27,13 +27,23 @@ pub(crate) fn check(der: &[u8]) -> Option<()> {
         let mut pairs = Values::new(names.expect(SET)?.body);
         while !pairs.is_finished() {
             let mut pair = Values::new(pairs.expect(SEQUENCE)?.body);
-            let oid = pair.expect(OBJECT_IDENTIFIER)?.body;
-            ObjectIdentifier::from_bytes(oid).ok()?;
+            let kind = pair.expect(OBJECT_IDENTIFIER)?.body;
+            if !is_oid(kind) {
+                return None;
+            }
             pair.next()?;
             pair.finish()?;
         }
     }
     Some(())
+}
+
+/// Whether [`ObjectIdentifier`] takes the octets: nearly always id-at (RFC 5280 §A.1) and a number.
+fn is_oid(octets: &[u8]) -> bool {
+    match octets {
+        [0x55, 4, last] if *last < 0x80 => true,
+        _ => ObjectIdentifier::from_bytes(octets).is_ok(),
+    }
 }
 
 /// The relative distinguished names of `der` in order of encoding.

@@ -1,31 +1,41 @@
 //! Validity times (RFC 5280 §4.1.2.5).
 
 use der::asn1::AnyRef;
-use der::{Decode, Reader, SliceReader, Tag, Tagged};
+use der::{Tag, Tagged};
 
 use super::CertificateError;
 use super::fields::malformed;
+use super::values::Values;
 use crate::UnixTime;
 
 /// Reads notBefore and notAfter from the content of Validity.
 pub(super) fn validity(body: &[u8]) -> Result<(UnixTime, UnixTime), CertificateError> {
-    let bad = |_| malformed("validity");
-    let mut reader = SliceReader::new(body).map_err(bad)?;
-    let not_before = AnyRef::decode(&mut reader).map_err(bad)?;
-    let not_after = AnyRef::decode(&mut reader).map_err(bad)?;
-    reader.finish().map_err(bad)?;
+    let bad = || malformed("validity");
+    let mut values = Values::new(body);
+    let not_before = values.next().ok_or_else(bad)?;
+    let not_after = values.next().ok_or_else(bad)?;
+    values.finish().ok_or_else(bad)?;
     Ok((
-        time(not_before).ok_or_else(|| malformed("notBefore"))?,
-        time(not_after).ok_or_else(|| malformed("notAfter"))?,
+        read(not_before.tag, not_before.body).ok_or_else(|| malformed("notBefore"))?,
+        read(not_after.tag, not_after.body).ok_or_else(|| malformed("notAfter"))?,
     ))
 }
 
 /// A UTCTime or GeneralizedTime in the forms of RFC 5280; a list of revoked certificates has them
 /// too.
 pub(crate) fn time(value: AnyRef<'_>) -> Option<UnixTime> {
-    let text = value.value().strip_suffix(b"Z")?;
-    let (year, rest) = match (value.tag(), text.len()) {
-        (Tag::UtcTime, 12) => {
+    let tag = match value.tag() {
+        Tag::UtcTime => UTC_TIME,
+        Tag::GeneralizedTime => GENERALIZED_TIME,
+        _ => return None,
+    };
+    read(tag, value.value())
+}
+
+fn read(tag: u8, content: &[u8]) -> Option<UnixTime> {
+    let text = content.strip_suffix(b"Z")?;
+    let (year, rest) = match (tag, text.len()) {
+        (UTC_TIME, 12) => {
             let year = digits(&text[..2])?;
             // RFC 5280 §4.1.2.5.1: 50 and later are of the last century.
             (
@@ -33,7 +43,7 @@ pub(crate) fn time(value: AnyRef<'_>) -> Option<UnixTime> {
                 &text[2..],
             )
         }
-        (Tag::GeneralizedTime, 14) => (digits(&text[..4])?, &text[4..]),
+        (GENERALIZED_TIME, 14) => (digits(&text[..4])?, &text[4..]),
         _ => return None,
     };
     let part = |index: usize| digits(&rest[2 * index..2 * index + 2]);
@@ -77,6 +87,9 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     era * 146_097 + day_of_era - 719_468
 }
+
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 
 #[cfg(test)]
 mod tests {

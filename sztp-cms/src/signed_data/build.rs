@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use der::DateTime;
 use der::asn1::{GeneralizedTime, ObjectIdentifier, UtcTime};
 
-use crate::ber::{self, encode, encode_set_of};
+use crate::ber::{self, encode, encode_set_of, header};
 use crate::certificate::sequence_body;
 use crate::content_info::{encode_der, encode_oid, wrap};
 use crate::error::malformed;
@@ -132,11 +132,14 @@ impl SignedDataBuilder {
                 digests.push(digest);
             }
         }
-        let content = if self.detached {
-            Vec::new()
+        let content_type = encode_oid(self.content_type);
+        let encapsulated = if self.detached {
+            encode(ber::SEQUENCE, &[&content_type])
         } else {
-            let octets = encode(ber::OCTET_STRING, &[&self.content]);
-            encode(ber::CONTEXT_0, &[&octets])
+            let octets = header(ber::OCTET_STRING, self.content.len());
+            let explicit = header(ber::CONTEXT_0, octets.len() + self.content.len());
+            let parts: [&[u8]; 4] = [&content_type, &explicit, &octets, &self.content];
+            encode(ber::SEQUENCE, &parts)
         };
         // RFC 5652 §5.1: version 1 needs plain data and signers named by issuer and serial.
         let plain =
@@ -146,7 +149,7 @@ impl SignedDataBuilder {
             &[
                 &encode(ber::INTEGER, &[&[if plain { 1 } else { 3 }]]),
                 &encode_set_of(ber::SET, digests),
-                &encode(ber::SEQUENCE, &[&encode_oid(self.content_type), &content]),
+                &encapsulated,
                 &certificate_set(&self.certificates),
                 &crl_set(&self.crls)?,
                 &encode_set_of(ber::SET, infos),
