@@ -177,10 +177,11 @@ impl ConveyedInfo {
 
     /// Encodes it; what it holds is not checked again ([`Self::check`]).
     pub fn encode(&self, encoding: Encoding) -> Vec<u8> {
-        let document = match self {
-            Self::Redirect(redirect) => json!({ REDIRECT: redirect.to_value() }),
-            Self::Onboarding(onboarding) => json!({ ONBOARDING: onboarding.to_value() }),
+        let (name, value) = match self {
+            Self::Redirect(redirect) => (REDIRECT, redirect.to_value()),
+            Self::Onboarding(onboarding) => (ONBOARDING, onboarding.to_value()),
         };
+        let document = Value::Object(Map::from_iter([(name.to_owned(), value)]));
         yang::encode_unchecked(&document, encoding, schema::CONVEYED_INFORMATION)
     }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sztp_cms::UnixTime;
 
 use crate::yang::{
@@ -62,8 +62,9 @@ impl Document {
     }
 
     /// Writes a document with these leaves.
-    pub(crate) fn write(&self, leaves: &Leaves, encoding: Encoding) -> Vec<u8> {
-        yang::encode_unchecked(&json!({ self.top: leaves.0 }), encoding, &[self.node])
+    pub(crate) fn write(&self, leaves: Leaves, encoding: Encoding) -> Vec<u8> {
+        let document = Map::from_iter([(self.top.to_owned(), Value::Object(leaves.0))]);
+        yang::encode_unchecked(&Value::Object(document), encoding, &[self.node])
     }
 
     /// Whether octets that `error` refused as another document are this one.

@@ -180,7 +180,7 @@ impl VoucherRequest {
             "proximity-registrar-cert",
             self.proximity_registrar_cert.as_deref(),
         );
-        REQUEST.write(&leaves, encoding)
+        REQUEST.write(leaves, encoding)
     }
 
     /// The rules that a request has by itself (RFC 8366 §5.3, which RFC 8995 §3.4 refines).

@@ -142,7 +142,7 @@ impl Voucher {
         );
         leaves.binary("nonce", self.nonce.as_deref());
         leaves.time("last-renewal-date", self.last_renewal_date);
-        VOUCHER.write(&leaves, encoding)
+        VOUCHER.write(leaves, encoding)
     }
 
     /// The next voucher of a series that is renewed instead of revoked (RFC 8366 §6.1): the same

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -29,7 +30,63 @@ pub(super) fn decode(
 
 pub(super) fn encode(value: &Value, top: &[&'static Node]) -> Result<Vec<u8>, YangError> {
     let checked = canonical(value, top)?;
-    Ok(Value::Object(checked).to_string().into_bytes())
+    Ok(write(&Value::Object(checked)))
+}
+
+/// Compact JSON, as `serde_json` writes it.
+pub(super) fn write(value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_value(value, &mut out);
+    out
+}
+
+fn write_value(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::String(text) => write_string(text, out),
+        Value::Array(entries) => {
+            out.push(b'[');
+            for (index, entry) in entries.iter().enumerate() {
+                separate(index, out);
+                write_value(entry, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            out.push(b'{');
+            for (index, (name, member)) in members.iter().enumerate() {
+                separate(index, out);
+                write_string(name, out);
+                out.push(b':');
+                write_value(member, out);
+            }
+            out.push(b'}');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => write_by_serde(value, out),
+    }
+}
+
+/// Most octets of a document are base64: one look tells that none of them is to be escaped.
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    let plain = text.bytes().fold(true, |plain, octet| {
+        plain & (octet >= 0x20) & (octet != b'"') & (octet != b'\\')
+    });
+    if plain {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        write_by_serde(text, out);
+    }
+}
+
+fn write_by_serde<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("memory takes what is written");
+}
+
+fn separate(index: usize, out: &mut Vec<u8>) {
+    if index > 0 {
+        out.push(b',');
+    }
 }
 
 /// The value checked before it is written; unknown nodes pass, as they came from a decoder that
@@ -186,5 +243,24 @@ impl<'de> Visitor<'de> for Strict<'_> {
             members.insert(name, value);
         }
         Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_serde_writes() {
+        let every_character: String = (0..0x300).filter_map(char::from_u32).collect();
+        let value = json!({
+            "": null,
+            "\"\\\n": [true, false, 0, -1, u64::MAX, i64::MIN, 1.5, 1e300],
+            every_character.clone(): every_character,
+            "nested": { "empty": {}, "list": [[], [{}], ["QUJD", "\u{7f}", "\u{1F600}"]] },
+        });
+        assert_eq!(write(&value), serde_json::to_vec(&value).unwrap());
     }
 }

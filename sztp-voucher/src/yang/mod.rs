@@ -118,7 +118,7 @@ pub fn encode(
 /// A value that breaks the schema gives a document that [`decode`] refuses.
 pub fn encode_unchecked(value: &Value, encoding: Encoding, top: &[&'static Node]) -> Vec<u8> {
     match encoding {
-        Encoding::Json => value.to_string().into_bytes(),
+        Encoding::Json => json::write(value),
         Encoding::Xml => xml_write::write(value, top),
     }
 }
