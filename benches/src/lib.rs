@@ -4,8 +4,8 @@
 pub mod hostile;
 
 use sztp_cms::{
-    Certificate, CertificateBuilder, KeyType, KeyUsage, Signer, SigningKey, TrustAnchors, UnixTime,
-    WallClock,
+    Certificate, CertificateBuilder, KeyType, KeyUsage, PublicKey, Signer, SigningKey,
+    TrustAnchors, UnixTime, WallClock,
 };
 use sztp_core::artifacts::{BootstrappingData, owner_certificate_artifact, sign_artifact};
 use sztp_core::conveyed_info::{ConfigurationHandling, ConveyedInfo, OnboardingInformation};
@@ -161,6 +161,16 @@ impl Scene {
     pub fn sign_bare(&self) -> Vec<u8> {
         self.owner.0.sign(&[0; ATTRIBUTES]).expect("signs")
     }
+
+    /// A signature of the content itself instead of attributes, as whoever signs so many octets
+    /// has to make it: with their digest.
+    ///
+    /// # Panics
+    ///
+    /// Where the key cannot sign.
+    pub fn sign_bare_content(&self, content: &[u8]) -> Vec<u8> {
+        self.owner.0.sign(content).expect("signs")
+    }
 }
 
 fn signed(info: &ConveyedInfo, (key, certificate): &(SigningKey, Certificate)) -> Vec<u8> {
@@ -172,7 +182,7 @@ fn signed(info: &ConveyedInfo, (key, certificate): &(SigningKey, Certificate)) -
 const ATTRIBUTES: usize = 76;
 
 /// A signature with nothing around it: what any implementation has to pay for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BareSignature {
     key: SigningKey,
     message: Vec<u8>,
@@ -189,17 +199,27 @@ impl BareSignature {
         }
     }
 
-    /// Verifies it.
+    /// Verifies it with a key that was parsed before.
     ///
     /// # Panics
     ///
     /// If it does not hold.
     pub fn verify(&self) {
-        let algorithm = self.key.algorithm();
-        let outcome = self
-            .key
-            .public_key()
-            .verify(algorithm, &self.message, &self.signature);
+        self.verify_with(self.key.public_key());
+    }
+
+    /// Verifies it with a key that is parsed from its SubjectPublicKeyInfo.
+    ///
+    /// # Panics
+    ///
+    /// If it does not hold.
+    pub fn verify_from_octets(&self) {
+        let key = PublicKey::from_spki_der(self.key.spki_der()).expect("a key");
+        self.verify_with(&key);
+    }
+
+    fn verify_with(&self, key: &PublicKey) {
+        let outcome = key.verify(self.key.algorithm(), &self.message, &self.signature);
         assert_eq!(outcome, Ok(()));
     }
 }
@@ -229,6 +249,7 @@ mod tests {
             assert_eq!(scene.voucher_signatures().len(), 2);
             for signature in scene.artifact_signatures() {
                 signature.verify();
+                signature.verify_from_octets();
             }
         }
     }

@@ -71,8 +71,15 @@ fn decode<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> 
 /// From octets to a voucher that holds: two signatures.
 fn verify<'a>(mut race: Race<'a>, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
     let signatures = scene.voucher_signatures();
-    race.add("bare signatures", move || {
-        signatures.iter().for_each(BareSignature::verify);
+    race.add("bare signatures", {
+        let signatures = signatures.clone();
+        move || signatures.iter().for_each(BareSignature::verify)
+    });
+    race.add("bare signatures, keys from their octets", move || {
+        let signatures = black_box(&signatures);
+        signatures
+            .iter()
+            .for_each(BareSignature::verify_from_octets);
     });
     let context = scene.context();
     race.add("sztp, decoding and all", move || {
@@ -124,10 +131,14 @@ fn steps<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> {
 /// From a voucher's leaves to a signed message.
 fn sign<'a>(mut race: Race<'a>, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<'a> {
     race.add("bare signature", move || black_box(scene).sign_bare());
+    let content = scene.terms.encode(Encoding::Json);
+    race.add("bare signature of the content", {
+        let content = content.clone();
+        move || scene.sign_bare_content(black_box(&content))
+    });
     race.add("sztp, from the leaves on", move || {
         black_box(scene).issue_voucher()
     });
-    let content = scene.terms.encode(Encoding::Json);
     if openssl.sign(&content).is_some() {
         race.add("OpenSSL CMS_sign and i2d", move || {
             openssl.sign(black_box(&content))
@@ -139,8 +150,15 @@ fn sign<'a>(mut race: Race<'a>, scene: &'a Scene, openssl: &'a OpenSsl) -> Race<
 /// From the three artifacts to conveyed information that may be acted on: four signatures.
 fn validate<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> {
     let signatures = scene.artifact_signatures();
-    race.add("bare signatures", move || {
-        signatures.iter().for_each(BareSignature::verify);
+    race.add("bare signatures", {
+        let signatures = signatures.clone();
+        move || signatures.iter().for_each(BareSignature::verify)
+    });
+    race.add("bare signatures, keys from their octets", move || {
+        let signatures = black_box(&signatures);
+        signatures
+            .iter()
+            .for_each(BareSignature::verify_from_octets);
     });
     let context = scene.context();
     race.add("sztp", move || {
@@ -155,6 +173,10 @@ fn validate<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a
 /// From onboarding information to the signed artifact.
 fn convey<'a>(mut race: Race<'a>, scene: &'a Scene, _: &'a OpenSsl) -> Race<'a> {
     race.add("bare signature", move || black_box(scene).sign_bare());
+    let content = scene.info.encode(Encoding::Json);
+    race.add("bare signature of the content", move || {
+        scene.sign_bare_content(black_box(&content))
+    });
     race.add("sztp", move || black_box(scene).sign_conveyed_information());
     race
 }
