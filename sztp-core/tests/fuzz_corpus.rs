@@ -16,11 +16,12 @@ mod targets;
 type Target = fn(&[u8]);
 type Seeds = BTreeMap<String, Vec<u8>>;
 
-const TARGETS: [(&str, Target); 14] = [
+const TARGETS: [(&str, Target); 15] = [
     ("ber", targets::ber),
     ("cms", targets::cms),
     ("enveloped_data", targets::enveloped_data),
     ("certificate", targets::certificate),
+    ("certification_request", targets::certification_request),
     ("crl", targets::crl),
     ("path", targets::path),
     ("voucher", targets::voucher),

@@ -16,7 +16,7 @@ use sztp_voucher::yang::Encoding;
 
 pub use self::bootstrapping::{conveyed_information, dhcp, dns, removable_storage, rpc};
 pub use self::messages::{ber, cms, enveloped_data};
-pub use self::paths::{certificate, crl, path};
+pub use self::paths::{certificate, certification_request, crl, path};
 pub use self::vouchers::{voucher, voucher_document, voucher_request};
 
 const ENCODINGS: [Encoding; 2] = [Encoding::Json, Encoding::Xml];

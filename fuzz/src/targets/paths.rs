@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use sztp_cms::{
-    Certificate, CertificateRevocationList, PathError, PathOptions, PolicyOptions,
-    RevocationPolicy, Signer, SigningKey, TrustAnchors, certificate_names_host, oids,
-    validate_path,
+    Certificate, CertificateBuilder, CertificateRevocationList, CertificationRequest, KeyType,
+    PathError, PathOptions, PolicyOptions, RevocationPolicy, Signer, SigningKey, TrustAnchors,
+    certificate_names_host, oids, validate_path,
 };
 
 use super::choices::Choices;
@@ -43,6 +43,33 @@ pub fn certificate(octets: &[u8]) {
         let _ = validate_path(end, &list, &anchors, clock, &PathOptions::default());
     }
 }
+
+/// Certification requests: what is proven is issued, and says what was asked for.
+pub fn certification_request(octets: &[u8]) {
+    let Ok(request) = CertificationRequest::from_der(octets) else {
+        return;
+    };
+    assert_eq!(request.as_der(), octets);
+    let _ = format!("{request:?}");
+    let Ok(proven) = request.prove() else {
+        return;
+    };
+    let _ = (proven.subject(), proven.serial_number_attributes());
+    let _ = (proven.asks_for_authority(), proven.public_key().rsa_bits());
+    let issued = CertificateBuilder::for_request(&proven)
+        .alternative_names(proven.alternative_names().unwrap_or_default())
+        .issued_by(proven.spki_der(), &ISSUER.0, &ISSUER.1)
+        .expect("a certificate");
+    assert_eq!(issued.subject_der(), proven.subject_der());
+    assert_eq!(issued.spki_der(), proven.spki_der());
+}
+
+/// Whoever issues for requests.
+static ISSUER: LazyLock<(Certificate, SigningKey)> = LazyLock::new(|| {
+    let key = SigningKey::generate(KeyType::Ed25519).expect("a key");
+    let builder = CertificateBuilder::new("CN=CA").ca(None);
+    (builder.self_signed(&key).expect("a certificate"), key)
+});
 
 /// Certificate revocation lists, PEM and DER.
 pub fn crl(octets: &[u8]) {
