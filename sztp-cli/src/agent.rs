@@ -16,6 +16,7 @@ mod options;
 mod own_certificate;
 mod payload;
 mod platform;
+mod reported;
 mod run;
 mod sources;
 mod state;
@@ -125,6 +126,8 @@ fn device_config(prepared: &Prepared, state: &State) -> DeviceConfig {
         encoding: prepared.encoding,
         leniency: prepared.leniency,
         max_redirect_depth: prepared.max_redirects,
+        ssh_host_keys: prepared.reported.ssh_host_keys.clone(),
+        trust_anchor_certs: prepared.reported.trust_anchor_certs.clone(),
         clock_floor: state.clock_floor(),
         boot_id: prepared.boot_id.clone(),
         ..DeviceConfig::new(

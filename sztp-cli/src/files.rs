@@ -143,6 +143,9 @@ fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure
         .and_then(|()| file.as_file().sync_all())
         .map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error.error))?;
+    // The name, too, is there after a power cut; not every file system can promise that.
+    #[cfg(unix)]
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
     Ok(())
 }
 

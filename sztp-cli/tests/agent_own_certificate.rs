@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use issuer::{Issuer, has_openssl, key_of, request};
 use serde_json::Value;
 use site::{DEVICE, SERIAL};
-use sztp_cms::{KeyType, SigningKey};
+use sztp_cms::{Certificate, KeyType, Limits, SigningKey, parse_certs_only};
 use sztp_core::csr::{CMP_CSR, CsrRequest};
+use sztp_core::rpc::ProgressType;
 
 const OFFER: &str = "--csr-support ec-p256,ec-p384,rsa";
 
@@ -165,6 +166,34 @@ fn nothing_of_a_failed_attempt_is_left() {
     assert_eq!(issuer.requests().len(), 1);
     assert!(!issuer.bench.path("state/ldevid.key").exists());
     assert!(!issuer.bench.path("state/ldevid.crt").exists());
+}
+
+// LEDGER: 8572-5.6-35, 8572-7.3-18
+#[test]
+fn the_device_says_what_it_can_be_known_by() {
+    let issuer = Issuer::start(request(None));
+    let data = "AAAAC3NzaC1lZDI1NTE5AAAAIFUkB4rBPPqVBWNHiKXDVVBzmzhqnRKk4LYBsZ9xE5tL";
+    issuer
+        .bench
+        .write("host.pub", format!("ssh-ed25519 {data} root@edge\n"));
+    issuer
+        .run("--ssh-host-key host.pub --trust-anchor-cert data/lab/vendor/root.crt")
+        .ok();
+    let reports = issuer.seen.lock().expect("no panic").reports.clone();
+    let (last, others) = reports.split_last().expect("reports");
+    assert_eq!(last.progress_type, ProgressType::BootstrapComplete);
+    assert_eq!(last.ssh_host_keys[0].algorithm, "ssh-ed25519");
+    assert_eq!(last.ssh_host_keys[0].key_data.len(), 51);
+    let anchors = parse_certs_only(&last.trust_anchor_certs[0], &Limits::default());
+    let root = issuer.bench.read("data/lab/vendor/root.crt");
+    let root = Certificate::list_from_pem_or_der(&root).expect("readable");
+    assert_eq!(anchors.expect("a bag").certificates(), root);
+    assert!(others.iter().all(|one| one.ssh_host_keys.is_empty()));
+
+    issuer.bench.write("host.pub", "no key");
+    issuer
+        .run("--ssh-host-key host.pub")
+        .refused("agent.ssh-host-key");
 }
 
 // LEDGER: 9646-4.1.6-01

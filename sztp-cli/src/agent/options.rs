@@ -17,6 +17,7 @@ use super::dns::{self, Dns};
 use super::idevid_key::IdevidKey;
 use super::own_certificate::{self, Applicant, CsrKey};
 use super::platform::Behaviour;
+use super::reported::Reported;
 use super::sources::{Artifacts, DeviceSources, spoken_of};
 use super::story::Log;
 use crate::arguments;
@@ -118,6 +119,14 @@ pub(crate) struct Options {
     /// by commas; by default it asks for none
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KEY")]
     csr_support: Vec<CsrKey>,
+    /// Public key of the device's SSH server, as OpenSSH writes it, reported to the server that has
+    /// bootstrapped the device (RFC 8572 section 7.3)
+    #[arg(long, value_name = "F", num_args = 1..)]
+    ssh_host_key: Vec<PathBuf>,
+    /// Chain of authorities above a certificate that the device proves itself with later, from the
+    /// root down, reported likewise
+    #[arg(long, value_name = "F", num_args = 1..)]
+    trust_anchor_cert: Vec<PathBuf>,
     /// Send a fresh nonce, which vouchers may then carry
     #[arg(long)]
     send_nonce: bool,
@@ -197,6 +206,7 @@ pub(super) struct Prepared {
     pub(super) os_version: Option<String>,
     pub(super) running_image_sha256: Option<[u8; 32]>,
     pub(super) csr_support: Option<CsrSupport>,
+    pub(super) reported: Reported,
     pub(super) nonce: Option<Vec<u8>>,
     pub(super) encoding: Encoding,
     pub(super) leniency: Leniency,
@@ -315,6 +325,7 @@ impl Options {
                 }),
             },
             csr_support,
+            reported: Reported::read(&options.ssh_host_key, &options.trust_anchor_cert)?,
             serial_number,
             chain,
             key,
@@ -356,6 +367,8 @@ impl Options {
             pkcs11_module: self.pkcs11_module.or(file.pkcs11_module),
             passphrase_file: self.passphrase_file.or(file.passphrase_file),
             csr_support: either(self.csr_support, file.csr_support),
+            ssh_host_key: either(self.ssh_host_key, file.ssh_host_key),
+            trust_anchor_cert: either(self.trust_anchor_cert, file.trust_anchor_cert),
             voucher_anchor: either(self.voucher_anchor, file.voucher_anchor),
             state_dir: self.state_dir.or(file.state_dir),
             serial_number: self.serial_number.or(file.serial_number),
@@ -432,7 +445,11 @@ impl Options {
         // No interface of Linux can have this name.
         let all = self.dhcp_ask.iter().any(|name| name == "all");
         (!self.dhcp_ask.is_empty()).then(|| Asking {
-            interfaces: if all { Vec::new() } else { self.dhcp_ask.clone() },
+            interfaces: if all {
+                Vec::new()
+            } else {
+                self.dhcp_ask.clone()
+            },
             patience: patience.unwrap_or(dhcp::PATIENCE),
         })
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sztp_cms::UnixTime;
-use sztp_core::client::{Platform, Reboot};
+use sztp_core::client::{DOWNLOAD_PREFIX, Platform, Reboot};
 use sztp_core::conveyed_info::ConfigurationHandling;
 use sztp_core::csr::CsrRequest;
 use sztp_core::device::{Device, Ended, RunningImage, SavedState, ScriptStage};
@@ -63,6 +63,7 @@ impl Agent {
         if agent.state.machine == SavedState::default() {
             remove(&agent.attempt())?;
             own_certificate::forget(&agent.behaviour.state_dir)?;
+            remove_downloads(&agent.behaviour.state_dir);
         }
         Ok(agent)
     }
@@ -81,6 +82,7 @@ impl Agent {
             std::fs::rename(&attempt, &applied).map_err(|error| unwritable(&applied, &error))?;
             remove(&previous)?;
         }
+        remove_downloads(&self.behaviour.state_dir);
         self.state.called.clear();
         self.state.raise_clock_floor(clock_floor);
         self.state.save()
@@ -348,6 +350,16 @@ fn make_executable(path: &Path) -> io::Result<()> {
     {
         let _ = path;
         Ok(())
+    }
+}
+
+/// What is left of downloads that nobody will go on with; only room is lost if it stays.
+fn remove_downloads(state_dir: &Path) {
+    for entry in std::fs::read_dir(state_dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(DOWNLOAD_PREFIX) {
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use sztp_core::artifacts::unsigned_artifact;
 use sztp_core::conveyed_info::{ConfigurationHandling, ConveyedInfo, OnboardingInformation};
 use sztp_core::csr::{CsrRequest, P10_CSR, algorithm_of};
 use sztp_core::restconf::{Errors, RestconfError};
-use sztp_core::rpc::{Csr, GetBootstrappingDataInput, GetBootstrappingDataOutput};
+use sztp_core::rpc::{Csr, GetBootstrappingDataInput, GetBootstrappingDataOutput, ProgressReport};
 use sztp_voucher::yang::Encoding;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -41,6 +41,7 @@ pub(crate) struct Issuer {
 pub(crate) struct Seen {
     pub(crate) questions: Vec<GetBootstrappingDataInput>,
     pub(crate) requests: Vec<Vec<u8>>,
+    pub(crate) reports: Vec<ProgressReport>,
 }
 
 /// The owner's authority.
@@ -179,6 +180,8 @@ fn answer(
     seen: &Mutex<Seen>,
 ) -> (StatusCode, Vec<u8>) {
     if path.ends_with(":report-progress") {
+        let report = ProgressReport::decode(body, Encoding::Json).expect("legal");
+        seen.lock().expect("no panic").reports.push(report);
         return (StatusCode::NO_CONTENT, Vec::new());
     }
     if !path.ends_with(":get-bootstrapping-data") {

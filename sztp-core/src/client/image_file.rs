@@ -9,6 +9,10 @@ use sha2::{Digest, Sha256};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
+/// How the names of files begin that images are downloaded to
+/// ([`Settings::download_directory`](super::Settings::download_directory)).
+pub const DOWNLOAD_PREFIX: &str = "sztp-image-";
+
 /// A file that is removed when this is dropped, unless there is a note about it.
 pub(super) struct ImageFile {
     image: PathBuf,
@@ -32,7 +36,7 @@ impl ImageFile {
         options.create_new(true);
         for _ in 0..MAX_NAMES {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("{PREFIX}{}-{count}", std::process::id());
+            let name = format!("{DOWNLOAD_PREFIX}{}-{count}", std::process::id());
             let place = Self::at(directory, &name);
             match options.open(&place.image).await {
                 Ok(file) => {
@@ -58,12 +62,12 @@ impl ImageFile {
             .iter()
             .map(|octet| format!("{octet:02x}"))
             .collect();
-        let name = format!("{PREFIX}{}.part", digits.concat());
+        let name = format!("{DOWNLOAD_PREFIX}{}.part", digits.concat());
         let mut entries = fs::read_dir(directory).await?;
         while let Some(entry) = entries.next_entry().await? {
             let other = entry.file_name();
             let other = other.to_string_lossy();
-            if other.starts_with(PREFIX) && !other.starts_with(&name) {
+            if other.starts_with(DOWNLOAD_PREFIX) && !other.starts_with(&name) {
                 fs::remove_file(entry.path()).await.ok();
             }
         }
@@ -164,7 +168,6 @@ fn options() -> OpenOptions {
     options
 }
 
-const PREFIX: &str = "sztp-image-";
 const BUFFER: usize = 64 * 1024;
 
 /// Names that are tried for a file.

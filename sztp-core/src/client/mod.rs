@@ -31,6 +31,7 @@ pub use self::deviation::Deviation;
 use self::download::{Downloaded, download};
 pub use self::event::{Activity, Event};
 pub use self::hosts::Hosts;
+pub use self::image_file::DOWNLOAD_PREFIX;
 pub use self::platform::{Platform, Reboot};
 use self::server::Servers;
 pub use self::settings::Settings;
