@@ -22,7 +22,8 @@ impl Daemon {
         arguments: &str,
         ready: &str,
     ) -> Option<Self> {
-        let log = bench.path(&format!("{program}.log"));
+        let name = program.rsplit('/').next().unwrap_or(program);
+        let log = bench.path(&format!("{name}.log"));
         let output = File::create(&log).expect("a log");
         let started = Command::new(program)
             .args(arguments.split(' '))

@@ -11,12 +11,12 @@ use crate::workbench::Workbench;
 
 /// A family of addresses, as the servers have it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
+pub(crate) enum Family {
     V4,
     V6,
 }
 
-use Family::{V4, V6};
+pub(crate) use Family::{V4, V6};
 
 impl Family {
     const fn name(self) -> &'static str {
@@ -251,7 +251,7 @@ fn dhcpd(bench: &Workbench, family: Family, urls: &str) -> Option<Daemon> {
     Daemon::start(bench, "dhcpd", &arguments, "Server starting service.")
 }
 
-fn dnsmasq(bench: &Workbench, family: Family, urls: &str) -> Option<Daemon> {
+pub(crate) fn dnsmasq(bench: &Workbench, family: Family, urls: &str) -> Option<Daemon> {
     bench.write("dnsmasq.conf", encoded(bench, family, urls, "dnsmasq"));
     let range = match family {
         V4 => "10.42.0.100,10.42.0.150",

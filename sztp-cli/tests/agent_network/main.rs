@@ -4,7 +4,13 @@
 
 mod daemon;
 mod dhcp;
+mod dns;
+mod hostile;
 mod namespaces;
+mod others;
+#[allow(dead_code)]
+#[path = "../rogue/mod.rs"]
+mod rogue;
 #[allow(dead_code)]
 #[path = "../site/mod.rs"]
 mod site;

@@ -109,6 +109,18 @@ impl Network {
         self.on_device("ip address flush dev eth0");
     }
 
+    /// Takes the servers' addresses that are not of the link.
+    pub(crate) fn only_the_link(&self) {
+        run("ip address delete fd42::1/64 dev servers");
+        run("ip address delete 10.42.0.1/24 dev servers");
+    }
+
+    /// Makes the cable carry 9000 octets at a time.
+    pub(crate) fn jumbo_frames(&self) {
+        run("ip link set servers mtu 9000");
+        self.on_device("ip link set eth0 mtu 9000");
+    }
+
     /// What runs another program on the device.
     pub(crate) fn device(&self) -> Command {
         let mut command = Command::new("nsenter");
@@ -123,7 +135,7 @@ impl Network {
         finish(&mut device);
     }
 
-    /// Names the DNS server and domain of the system.
+    /// What the system asks DNS with (`resolv.conf`).
     pub(crate) fn resolver(&self, text: &str) {
         std::fs::write("/run/resolv.conf", text).expect("a file");
         run("mount --bind /run/resolv.conf /etc/resolv.conf");
