@@ -134,8 +134,8 @@ directory.
 
 Sources: removable-storage, dhcp, dns and bootstrap-servers, in the order of --source. Leases are
 read as ISC dhclient, systemd-networkd and NetworkManager's internal client write them, and as
-udhcpc's script gets them (`env > /run/sztp/udhcpc.env` in it). DNS is asked by multicast, IPv4 only,
-and then of DNS servers.
+udhcpc's script gets them (`env > /run/sztp/udhcpc.env` in it); with --dhcp-ask, DHCP servers are
+asked instead. DNS is asked by multicast, on every network interface, and then of DNS servers.
 
 Without hooks, the image, the scripts and the configuration are put into the state directory:
 image, applied/pre-configuration-script, applied/configuration, applied/configuration-handling,

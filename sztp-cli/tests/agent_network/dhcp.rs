@@ -258,9 +258,9 @@ pub(crate) fn dnsmasq(bench: &Workbench, family: Family, urls: &str) -> Option<D
         V6 => "fd42::100,fd42::1ff",
     };
     let arguments = format!(
-        "--keep-in-foreground --conf-file=dnsmasq.conf --port=0 --dhcp-range={range} \
-         --interface=servers --bind-interfaces --user=root --dhcp-leasefile=dnsmasq.leases \
-         --pid-file= --log-facility=-"
+        "--no-daemon --conf-file=dnsmasq.conf --port=0 --dhcp-range={range} \
+         --interface=servers --bind-interfaces --dhcp-leasefile=dnsmasq.leases \
+         --log-facility=-"
     );
     Daemon::start(bench, "dnsmasq", &arguments, "sockets bound exclusively")
 }

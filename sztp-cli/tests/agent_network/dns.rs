@@ -140,7 +140,7 @@ fn named(network: &Network, site: &Site, records: &str) -> Option<Daemon> {
     );
     site.bench.write("named.conf", config);
     network.resolver("nameserver 10.42.0.1\nsearch birch.example\n");
-    Daemon::start(&site.bench, "named", "-g -u root -c named.conf", " running")
+    Daemon::start(&site.bench, "named", "-g -c named.conf", " running")
 }
 
 /// A multicast responder that knows this host as `boot.local`, with the bus on which it is spoken to.
@@ -153,6 +153,7 @@ fn avahi(network: &Network, site: &Site) -> Option<(Daemon, Daemon)> {
         absent("python3-dbus");
         return None;
     }
+    network.one_user_as("avahi");
     // A record larger than the link carries, avahi does not send.
     network.jumbo_frames();
     site.bench.write("publish.py", include_str!("publish.py"));

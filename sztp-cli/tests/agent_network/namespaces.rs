@@ -115,6 +115,15 @@ impl Network {
         run("ip address delete 10.42.0.1/24 dev servers");
     }
 
+    /// Has a server whose user this is be itself: where users have namespaces, there is one user.
+    pub(crate) fn one_user_as(&self, name: &str) {
+        for (file, rest) in [("passwd", "0:0::/:/bin/false"), ("group", "0:")] {
+            let text = format!("root:x:{rest}\n{name}:x:{rest}\n");
+            std::fs::write(format!("/run/{file}"), text).expect("a file");
+            run(&format!("mount --bind /run/{file} /etc/{file}"));
+        }
+    }
+
     /// Makes the cable carry 9000 octets at a time.
     pub(crate) fn jumbo_frames(&self) {
         run("ip link set servers mtu 9000");

@@ -49,9 +49,9 @@ fn a_server_known_from_manufacture_by_name() {
         let server = Daemon::start(
             &site.bench,
             "dnsmasq",
-            "--keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root \
+            "--no-daemon --conf-file=/dev/null --no-resolv --no-hosts \
              --interface=servers --bind-interfaces --address=/boot.birch.example/10.42.0.1 \
-             --pid-file= --log-facility=-",
+             --log-facility=-",
             "started, version",
         );
         let Some(_dns) = server else {
