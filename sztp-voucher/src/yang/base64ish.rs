@@ -40,7 +40,10 @@ pub(super) fn is_binary(text: &str) -> bool {
     let digits = octets.strip_suffix(b"==").map(|digits| (digits, 0x0F));
     let digits = digits.or_else(|| octets.strip_suffix(b"=").map(|digits| (digits, 0x03)));
     let (digits, unused) = digits.unwrap_or((octets, 0));
-    // Without a branch for each: a certificate is a long text.
+    #[expect(
+        clippy::needless_bitwise_bool,
+        reason = "no branch for each: a certificate is a long text"
+    )]
     let known = digits.iter().fold(true, |known, digit| {
         known & (digit.is_ascii_alphanumeric() | (*digit == b'+') | (*digit == b'/'))
     });

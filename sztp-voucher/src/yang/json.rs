@@ -67,6 +67,10 @@ fn write_value(value: &Value, out: &mut Vec<u8>) {
 
 /// Most octets of a document are base64: one look tells that none of them is to be escaped.
 fn write_string(text: &str, out: &mut Vec<u8>) {
+    #[expect(
+        clippy::needless_bitwise_bool,
+        reason = "no branch for each: several are looked at together"
+    )]
     let plain = text.bytes().fold(true, |plain, octet| {
         plain & (octet >= 0x20) & (octet != b'"') & (octet != b'\\')
     });
