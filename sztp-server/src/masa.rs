@@ -12,7 +12,7 @@ mod policy;
 mod sales_list;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -254,8 +254,8 @@ async fn watch_sales(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-fn stamp(path: &PathBuf) -> Option<Stamp> {
-    let metadata = std::fs::metadata(path as &Path).ok()?;
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
     #[cfg(unix)]
     let file = std::os::unix::fs::MetadataExt::ino(&metadata);
     #[cfg(not(unix))]

@@ -340,7 +340,7 @@ fn a_program_issues() {
              cat ca.crt\n",
             directory.display()
         );
-        config.ldevid.program = vec![script(directory.join("issue"), &text)];
+        config.ldevid.program = vec![script(&directory.join("issue"), &text)];
         config.ldevid.enabled = true;
     });
     enrol(
@@ -363,7 +363,7 @@ fn a_program_issues() {
     );
     // One that fails.
     let text = "#!/bin/sh\necho 'the CA is closed' >&2\nexit 1\n";
-    script(rig.path("issue"), text);
+    script(&rig.path("issue"), text);
     let answer = asked_with(&rig, &csr(SUBJECT, &[], &new_key(KeyType::EcP256)));
     assert_eq!((answer.status, answer.header("retry-after")), (503, "60"));
     let told = rig.last_event(SERIAL);

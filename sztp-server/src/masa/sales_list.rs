@@ -82,7 +82,7 @@ impl SalesList {
                 Entry::Occupied(known) => known.get().clone(),
                 Entry::Vacant(place) => {
                     let owner = Owner::read(pinned, anchor, &read)?;
-                    for anchor in owner.registrar_anchors.iter() {
+                    for anchor in &owner.registrar_anchors {
                         if !known.contains(anchor) {
                             known.push(anchor.clone());
                         }

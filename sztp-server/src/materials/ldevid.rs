@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
-use sztp_cms::TrustAnchors;
+use sztp_cms::{KeyUsage, TrustAnchors};
 
 use super::keys::{self, SignerFiles};
 use super::{read, read_all};
@@ -27,7 +27,7 @@ pub(super) fn built_in(config: &LdevidCaConfig) -> Result<Option<BuiltInCa>, Ser
         pkcs11_module: config.pkcs11_module.as_deref(),
     })?;
     let issuer = &chain[0];
-    let may_issue = issuer.key_usage().is_none_or(|usage| usage.key_cert_sign())
+    let may_issue = issuer.key_usage().is_none_or(KeyUsage::key_cert_sign)
         && issuer
             .basic_constraints()
             .is_some_and(|constraints| constraints.ca);
@@ -55,7 +55,7 @@ pub(super) fn est(config: &EstConfig) -> Result<Option<EstClient>, ServerError> 
             let passphrase =
                 keys::passphrase(config.key_passphrase_file.as_deref(), EST_PASSPHRASE)?;
             let (chain, key) = keys::read_pair(certificate, key, passphrase.as_deref())?;
-            Some((chain, key.into()))
+            Some((chain, key))
         }
         _ => None,
     };

@@ -104,12 +104,10 @@ pub(crate) struct Reply {
 impl HttpsPeer {
     /// One request on a connection of its own. How long it may take is the caller's to say.
     pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<Reply, OutsideError> {
-        let request = self
-            .request(&outgoing)
-            .map_err(|error| OutsideError::Unreachable {
-                peer: self.url.to_string(),
-                reason: error.to_string(),
-            })?;
+        let request = Self::request(&outgoing).map_err(|error| OutsideError::Unreachable {
+            peer: self.url.to_string(),
+            reason: error.to_string(),
+        })?;
         self.exchange(request, outgoing.max_answer).await
     }
 
@@ -175,7 +173,7 @@ impl HttpsPeer {
         })
     }
 
-    fn request(&self, outgoing: &Outgoing) -> Result<Request<Full<Bytes>>, http::Error> {
+    fn request(outgoing: &Outgoing) -> Result<Request<Full<Bytes>>, http::Error> {
         let request = match outgoing.body {
             Some(_) => Request::post(&outgoing.path),
             None => Request::get(&outgoing.path),

@@ -152,6 +152,7 @@ impl Drop for Group {
 const MAX_STDERR: usize = 4096;
 
 #[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;

@@ -78,7 +78,8 @@ impl Service {
         if !self.issues_ldevids(profile) {
             return Ok(<_>::default());
         }
-        let issued = self.issued(plan, device, input, &spec, profile).await;
+        // What few devices need shall not make every request's future larger.
+        let issued = Box::pin(self.issued(plan, device, input, &spec, profile)).await;
         issued.map_err(|cause| {
             let cause = match cause {
                 ServiceError::Ldevid { cause, .. } => cause,
@@ -162,7 +163,7 @@ impl Service {
         };
         let idevid = idevid.ok_or(LdevidError::IdevidMissing)?;
         let terms = Terms {
-            dns_names: self.dns_names(plan, spec, profile)?,
+            dns_names: dns_names(plan, spec, profile)?,
             validity_days: spec.validity_days.unwrap_or(config.validity_days),
             server_auth: spec.server_auth == Some(true),
             serial_number: &plan.stored.device.serial_number,
@@ -279,36 +280,35 @@ impl Service {
         };
         issue::ordered(found, &spki, now())
     }
+}
 
-    /// What the device may be called, filled in.
-    fn dns_names(
-        &self,
-        plan: &Plan,
-        spec: &LdevidSpec,
-        profile: &Profile,
-    ) -> Result<Vec<String>, LdevidError> {
-        if spec.dns_names.is_empty() {
-            return Ok(Vec::new());
-        }
-        let of_profile = Some(&profile.spec.variables);
-        let context = templates::context(&plan.stored.device, &plan.catalog.variables, of_profile);
-        let context = minijinja::Value::from(minijinja::value::Serde(&context));
-        let problem = |problem: String| LdevidError::Name { problem };
-        let fill_in = |template: &String| {
-            let compiled = Compiled::jinja("ldevid.dns_names", template.clone().into_bytes())
-                .map_err(|error| problem(error.to_string()))?;
-            let name = compiled
-                .render(&context, MAX_NAME)
-                .map_err(|error| problem(error.to_string()))?;
-            let name = String::from_utf8_lossy(&name).trim().to_ascii_lowercase();
-            if request::is_host_name(&name) {
-                Ok(name)
-            } else {
-                Err(problem(format!("{name:?} is no host name")))
-            }
-        };
-        spec.dns_names.iter().map(fill_in).collect()
+/// What the device may be called, filled in.
+fn dns_names(
+    plan: &Plan,
+    spec: &LdevidSpec,
+    profile: &Profile,
+) -> Result<Vec<String>, LdevidError> {
+    if spec.dns_names.is_empty() {
+        return Ok(Vec::new());
     }
+    let of_profile = Some(&profile.spec.variables);
+    let context = templates::context(&plan.stored.device, &plan.catalog.variables, of_profile);
+    let context = minijinja::Value::from(minijinja::value::Serde(&context));
+    let problem = |problem: String| LdevidError::Name { problem };
+    let fill_in = |template: &String| {
+        let compiled = Compiled::jinja("ldevid.dns_names", template.clone().into_bytes())
+            .map_err(|error| problem(error.to_string()))?;
+        let name = compiled
+            .render(&context, MAX_NAME)
+            .map_err(|error| problem(error.to_string()))?;
+        let name = String::from_utf8_lossy(&name).trim().to_ascii_lowercase();
+        if request::is_host_name(&name) {
+            Ok(name)
+        } else {
+            Err(problem(format!("{name:?} is no host name")))
+        }
+    };
+    spec.dns_names.iter().map(fill_in).collect()
 }
 
 impl From<LdevidError> for ServiceError {

@@ -107,7 +107,8 @@ impl Service {
             nonce,
         };
         let begun = Instant::now();
-        let fetched = self.fetch(&materials, &wanted).await;
+        // What few devices need shall not make every request's future larger.
+        let fetched = Box::pin(self.fetch(&materials, &wanted)).await;
         let result = fetched.as_ref().err().map_or(AskedResult::Got, result_of);
         let seconds = begun.elapsed().as_secs_f64();
         self.0.metrics.vouchers.count(result, seconds);
@@ -164,8 +165,15 @@ impl Service {
         let idevid = wanted.idevid.cloned();
         let nonce = wanted.nonce.map(<[u8]>::to_vec);
         // Signatures.
-        let judge =
-            move || Fetched::judged(&materials, &serial_number, idevid.as_ref(), nonce, octets);
+        let judge = move || {
+            Fetched::judged(
+                &materials,
+                &serial_number,
+                idevid.as_ref(),
+                nonce.as_deref(),
+                &octets,
+            )
+        };
         tokio::task::spawn_blocking(judge)
             .await
             .map_err(|_| OutsideError::Busy)?
@@ -202,16 +210,16 @@ impl Fetched {
         materials: &Materials,
         serial_number: &str,
         idevid: Option<&Certificate>,
-        nonce: Option<Vec<u8>>,
-        octets: Vec<u8>,
+        nonce: Option<&[u8]>,
+        octets: &[u8],
     ) -> Result<Self, VoucherOnDemandError> {
-        let octets = unwrap_text(&octets)
+        let octets = unwrap_text(octets)
             .map_err(VoucherOnDemandError::Voucher)?
             .0
             .into_owned();
         let signed = SignedVoucher::parse(&octets, Profile::Rfc8366bis)
             .map_err(VoucherOnDemandError::Voucher)?;
-        let expected = match &nonce {
+        let expected = match nonce {
             Some(nonce) => NonceExpectation::Exact(nonce),
             None => NonceExpectation::None,
         };

@@ -7,7 +7,7 @@
 )]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::{Answer, GET_DATA, JSON, Rig, now};
@@ -268,9 +268,9 @@ pub fn metric(rig: &Rig, name: &str) -> u64 {
 }
 
 /// A program with this text.
-pub fn script(path: PathBuf, text: &str) -> String {
+pub fn script(path: &Path, text: &str) -> String {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::write(&path, text).expect("written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("allowed");
+    fs::write(path, text).expect("written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("allowed");
     path.display().to_string()
 }

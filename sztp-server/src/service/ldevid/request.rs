@@ -171,9 +171,7 @@ pub(super) fn is_host_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sztp_cms::{
-        CertificateBuilder, CertificationRequestBuilder, KeyUsage, Signer as _, SigningKey,
-    };
+    use sztp_cms::{CertificateBuilder, CertificationRequestBuilder, KeyUsage, SigningKey};
 
     const SERIAL: &str = "AX7-00042";
 
