@@ -222,7 +222,7 @@ async fn ask_on(
     let answers = match (family, interface.v4, interface.link_local) {
         (Family::V4, Some(address), _) => {
             let question = v4::Inform::new(identifier, address, interface.hardware);
-            let socket = open(v4::LISTENING)?;
+            let socket = open(v4::listening(address))?;
             let times = v4::times(patience, fraction)?;
             exchange(&socket, v4::SERVERS, &question, &times, patience).await
         }

@@ -156,6 +156,27 @@ fn several_servers_on_the_link() {
 }
 
 #[test]
+fn beside_another_dhcp_client() {
+    alone(&beside_another_dhcp_client, |network| {
+        let site = site("10.42.0.1");
+        let url = format!("https://10.42.0.1:{PORT}");
+        let servers = (dhcpd(&site.bench, V4, &url), dnsmasq(&site.bench, V6, &url));
+        let (Some(_v4), Some(_v6)) = servers else {
+            return;
+        };
+        network.address("fe80::42/64");
+        // They stay, with the port.
+        if !dhclient(network, &site, V4) || !dhclient(network, &site, V6) {
+            return;
+        }
+        for ran in bootstraps(network, &site, "--dhcp-ask eth0") {
+            assert!(ran.err.contains(V4.told()), "{ran:?}");
+            assert!(ran.err.contains(V6.told()), "{ran:?}");
+        }
+    });
+}
+
+#[test]
 fn what_cannot_be_asked_is_said() {
     alone(&what_cannot_be_asked_is_said, |network| {
         let site = site("10.42.0.1");

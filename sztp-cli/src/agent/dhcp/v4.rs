@@ -120,10 +120,14 @@ pub(super) fn times<E>(
     }
 }
 
+/// The clients' port at an address, to which the answer goes (RFC 2131 §4.3.5). Not at every address:
+/// another client that has the port at this one would get the answer.
+pub(super) const fn listening(address: Ipv4Addr) -> SocketAddr {
+    SocketAddr::V4(SocketAddrV4::new(address, CLIENT_PORT))
+}
+
 /// Where clients listen (RFC 2131 §4.1).
 pub(super) const CLIENT_PORT: u16 = 68;
-pub(super) const LISTENING: SocketAddr =
-    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT));
 /// All of them on the link, and through relays beyond.
 pub(super) const SERVERS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::BROADCAST, 67));
 
