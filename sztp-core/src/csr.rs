@@ -317,7 +317,7 @@ fn key_algorithm(info: &[u8]) -> Result<Vec<u8>, der::Error> {
     Ok(found)
 }
 
-fn spki_algorithm<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<u8>, der::Error> {
+fn spki_algorithm(reader: &mut SliceReader<'_>) -> Result<Vec<u8>, der::Error> {
     reader.sequence(|key| {
         let algorithm = AnyRef::decode(key)?.to_der()?;
         let _key = der::asn1::BitStringRef::decode(key)?;

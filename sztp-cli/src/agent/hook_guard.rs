@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, getpgid, kill_process_group};
 
 use crate::failure::Failure;
 
@@ -62,8 +62,7 @@ impl RunningHook {
 
     /// Once it is started: which process group to stop.
     pub(super) fn started(&mut self, group: Pid) -> io::Result<()> {
-        writeln!(self.file, "{}", group.as_raw_nonzero())?;
-        self.file.sync_all()
+        writeln!(self.file, "{}", group.as_raw_nonzero())
     }
 
     fn stop_left_over(state_dir: &Path, patience: Duration) -> Result<(), Failure> {
@@ -75,13 +74,12 @@ impl RunningHook {
         let mut gone = locked_within(&file, Duration::ZERO);
         if matches!(gone, Ok(false)) {
             let mut text = String::new();
-            // A note without a number was made by an agent that was killed a moment later.
             let _ = (&file).take(64).read_to_string(&mut text);
-            let group = text.trim().parse().ok().and_then(Pid::from_raw);
-            let signals = group.map_or(&[][..], |_| &[Signal::TERM, Signal::KILL][..]);
-            for signal in signals {
-                if let Some(group) = group {
-                    let _ = kill_process_group(group, *signal);
+            let noted = text.trim().parse().ok().and_then(Pid::from_raw);
+            for signal in [Signal::TERM, Signal::KILL] {
+                // The agent may have been killed before it could write down a number.
+                for group in noted.into_iter().chain(groups_that_hold(&file)) {
+                    let _ = kill_process_group(group, signal);
                 }
                 gone = locked_within(&file, GRACE);
                 if !matches!(gone, Ok(false)) {
@@ -108,6 +106,35 @@ impl Drop for RunningHook {
         // If it stays, the next agent finds a note whose lock is free.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// The process groups of others that have this file open, where the system tells.
+fn groups_that_hold(file: &File) -> Vec<Pid> {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let Ok(wanted) = file.metadata().map(identity) else {
+        return Vec::new();
+    };
+    let holds = |process: &Path| {
+        let open = fs::read_dir(process.join("fd"));
+        open.into_iter().flatten().flatten().any(|descriptor| {
+            fs::metadata(descriptor.path()).is_ok_and(|found| identity(found) == wanted)
+        })
+    };
+    let own = getpgid(None).ok();
+    let mut groups = Vec::new();
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let number = process.file_name().to_string_lossy().parse().ok();
+        if let Some(number) = number.and_then(Pid::from_raw)
+            && holds(&process.path())
+            && let Ok(group) = getpgid(Some(number))
+            && Some(group) != own
+            && !groups.contains(&group)
+        {
+            groups.push(group);
+        }
+    }
+    groups
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -156,6 +183,27 @@ mod tests {
         assert_eq!(second.unwrap_err().code(), "agent.already-running");
         drop(first);
         OnlyAgent::in_directory(folder.path(), Duration::ZERO).unwrap();
+    }
+
+    /// The agent was killed between starting the hook and writing down its number.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_hook_without_a_number_is_found_and_stopped() {
+        use std::os::unix::process::CommandExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let hook = RunningHook::announce(folder.path()).unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("600")
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let (note, kept) = (folder.path().join(NOTE), folder.path().join("kept"));
+        fs::hard_link(&note, &kept).unwrap();
+        drop(hook);
+        fs::rename(kept, &note).unwrap();
+        OnlyAgent::in_directory(folder.path(), Duration::ZERO).unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert!(!note.exists());
     }
 
     #[test]

@@ -84,7 +84,9 @@ pub(super) fn is_possible(
         KeyKind::P256 | KeyKind::P384 | KeyKind::P521 => {
             (AttributeType::Derive, MechanismType::ECDH1_DERIVE)
         }
-        _ => return Ok(false),
+        KeyKind::Ed25519 => return Ok(false),
+        #[cfg(feature = "ml-dsa")]
+        KeyKind::MlDsa(_) => return Ok(false),
     };
     let allowed = matches!(
         read(session, key, attribute)?,

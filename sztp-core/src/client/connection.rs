@@ -73,13 +73,13 @@ impl Connection {
                     .map(|identity| (identity.chain.as_slice(), &identity.key));
                 let verifier = ServerVerifier::new(trust);
                 let config = client_config_with_key(settings.tls_versions, verifier, identity)
-                    .map_err(|error| Fault::tls(address, &error))?;
+                    .map_err(|error| Fault::tls(&address, &error))?;
                 let name = ServerName::try_from(bare.to_owned())
                     .unwrap_or_else(|_| ServerName::IpAddress(address.ip().into()));
                 let handshake = TlsConnector::from(std::sync::Arc::new(config)).connect(name, tcp);
                 let tls = within("the TLS handshake", settings.handshake_timeout, handshake)
                     .await?
-                    .map_err(|error| Fault::tls(address, &error))?;
+                    .map_err(|error| Fault::tls(&address, &error))?;
                 Self::speak(tls, authority).await
             }
         }
@@ -206,7 +206,9 @@ async fn look_up(settings: &Settings, host: &str, port: u16) -> io::Result<Vec<S
     if let Some(hosts) = &settings.hosts {
         let mut found = hosts.addresses(host).await;
         if !found.is_empty() {
-            found.iter_mut().for_each(|address| address.set_port(port));
+            for address in &mut found {
+                address.set_port(port);
+            }
             return Ok(found);
         }
     }

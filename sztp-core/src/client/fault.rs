@@ -39,7 +39,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// TLS has failed, or what lies below it.
-    pub(super) fn tls(peer: impl ToString, error: &(dyn Error + 'static)) -> Self {
+    pub(super) fn tls(peer: &dyn std::fmt::Display, error: &(dyn Error + 'static)) -> Self {
         let (obstacle, reason) =
             obstacle(error).unwrap_or_else(|| (Obstacle::NoAnswer, explain(error)));
         Self::Tls {
@@ -53,7 +53,7 @@ impl Fault {
     /// device's certificate only then.
     pub(super) fn exchange(peer: &str, error: &(dyn Error + 'static)) -> Self {
         match obstacle(error) {
-            Some(_) => Self::tls(peer, error),
+            Some(_) => Self::tls(&peer, error),
             None => Self::Http(explain(error)),
         }
     }
