@@ -14,6 +14,7 @@ mod metrics;
 mod openapi;
 mod profiles;
 mod routes;
+mod status_tokens;
 mod trust;
 mod vouchers;
 
@@ -120,6 +121,7 @@ fn routes() -> Routes {
         .merge(devices::routes())
         .merge(ldevids::routes())
         .merge(profiles::routes())
+        .merge(status_tokens::routes())
         .merge(trust::routes())
         .merge(vouchers::routes())
 }

@@ -27,6 +27,7 @@ use hyper::body::Incoming;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
+use serde_json::Value;
 use tracing::Instrument as _;
 
 use crate::Service;
@@ -150,6 +151,19 @@ impl Handler for CrossworkApi {
     async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
         self.answer(peer, request.map(Body::new)).await
     }
+}
+
+/// Device entries or serial numbers in Crosswork's CSV, as rows for an import. Rows that cannot be
+/// mapped are said with their number.
+pub(crate) fn rows_of_csv(octets: &[u8]) -> Result<(Vec<Value>, Vec<(u64, String)>), String> {
+    let (mut rows, mut bad) = (Vec::new(), Vec::new());
+    for (number, entry) in (1..).zip(table::entries(octets)?) {
+        match nodes::members_of(&entry) {
+            Ok(members) => rows.push(Value::Object(members)),
+            Err(problem) => bad.push((number, problem)),
+        }
+    }
+    Ok((rows, bad))
 }
 
 async fn no_such_call() -> Reply {

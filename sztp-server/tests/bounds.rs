@@ -97,7 +97,10 @@ fn who_reports_too_often_is_to_come_again_and_its_state_is_heard() {
     let rig = Rig::start_with(|config| config.limits.reports_per_minute = 5);
     let mut client = begun(&rig, SERIAL);
     for n in 0..5 {
-        assert_eq!(tell(&mut client, "informational", &n.to_string()).status, 204);
+        assert_eq!(
+            tell(&mut client, "informational", &n.to_string()).status,
+            204
+        );
     }
     let lines = history(&rig, SERIAL).len();
     for progress_type in ["informational", "config-initiated", "informational"] {
@@ -108,7 +111,11 @@ fn who_reports_too_often_is_to_come_again_and_its_state_is_heard() {
         let wait: u64 = refused.header("retry-after").parse().expect("seconds");
         assert!((1..=12).contains(&wait), "{wait}");
     }
-    assert_eq!(history(&rig, SERIAL).len(), lines, "what is refused fills nothing");
+    assert_eq!(
+        history(&rig, SERIAL).len(),
+        lines,
+        "what is refused fills nothing"
+    );
 
     let mut other = begun(&rig, "OTHER");
     assert_eq!(tell(&mut other, "informational", "hello").status, 204);
@@ -117,5 +124,8 @@ fn who_reports_too_often_is_to_come_again_and_its_state_is_heard() {
     assert_eq!(rig.state(SERIAL), "Provisioned");
     assert_eq!(tell(&mut client, "bootstrap-complete", "again").status, 503);
     let metrics = rig.admin().send("/metrics").text();
-    assert!(metrics.contains("sztp_reports_refused_total 4\n"), "{metrics}");
+    assert!(
+        metrics.contains("sztp_reports_refused_total 4\n"),
+        "{metrics}"
+    );
 }

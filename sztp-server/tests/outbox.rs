@@ -16,9 +16,11 @@ use std::time::{Duration, Instant};
 
 use counterpart::{Counterpart, Told};
 use harness::now;
+use harness::postgres::Postgres;
 use serde_json::json;
 use sztp_cms::KeyType;
 use sztp_core::lifecycle::{Event, Policy};
+use sztp_server::config::DatabaseConfig;
 use sztp_server::lab::LabPki;
 use sztp_server::model::{DeliveryFilter, DeviceSpec, Page};
 use sztp_server::store::outbox::{Claim, Finish, Outcome, Outgoing, Subscription};
@@ -94,99 +96,111 @@ fn what_was_to_be_told_is_told_after_kill_9() {
 fn a_delivery_has_one_owner_until_its_lease_ends() {
     let directory = tempfile::tempdir().expect("a directory");
     let runtime = Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let store = Arc::new(Database::sqlite(&directory.path().join("db")).expect("a database"));
-        for n in 0..20 {
-            put(&store, &format!("D-{n}")).await;
-            // Twice each, so that there is an order.
-            happens(&store, &format!("D-{n}"), Event::Served).await;
-            happens(&store, &format!("D-{n}"), Event::Reset).await;
-        }
-        let listed = store
-            .deliveries(DeliveryFilter::default(), Page::default())
-            .await
-            .expect("a list");
-        assert_eq!(listed.items.len(), 40);
+    let file = Database::sqlite(&directory.path().join("db")).expect("a database");
+    let file = Arc::new(file);
+    runtime.block_on(one_owner([file.clone(), file]));
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    // Two instances on one database.
+    let url = postgres.database();
+    let open = || Database::postgres(&url, &DatabaseConfig::default()).expect("it opens");
+    runtime.block_on(one_owner([Arc::new(open()), Arc::new(open())]));
+}
 
-        let claims = (0..8).map(|n| {
-            let store = store.clone();
-            tokio::spawn(async move { store.claim(claim(&format!("owner-{n}"), 0, 10)).await })
-        });
-        let mut owned = Vec::new();
-        for task in claims.collect::<Vec<_>>() {
-            for claimed in task.await.expect("no panic").expect("claimed") {
-                owned.push(claimed.delivery);
-            }
-        }
-        let ids: HashSet<i64> = owned.iter().map(|delivery| delivery.id).collect();
-        assert_eq!(
-            (ids.len(), owned.len()),
-            (20, 20),
-            "each once, and of each device one"
-        );
-        let serials: HashSet<&String> = owned
-            .iter()
-            .map(|delivery| &delivery.serial_number)
-            .collect();
-        assert_eq!(serials.len(), 20);
-        assert!(
-            store
-                .claim(claim("late", 0, 100))
-                .await
-                .expect("none")
-                .is_empty()
-        );
+async fn one_owner([store, other]: [Arc<Database>; 2]) {
+    for n in 0..20 {
+        put(&store, &format!("D-{n}")).await;
+        // Twice each, so that there is an order.
+        happens(&store, &format!("D-{n}"), Event::Served).await;
+        happens(&store, &format!("D-{n}"), Event::Reset).await;
+    }
+    let listed = store
+        .deliveries(DeliveryFilter::default(), Page::default())
+        .await
+        .expect("a list");
+    assert_eq!(listed.items.len(), 40);
 
-        // Whoever was lost loses what was theirs; what they say of it later counts for nothing.
-        let over = store.claim(claim("heir", 60, 100)).await.expect("claimed");
-        assert_eq!(over.len(), 20);
-        let finish = |id: i64, owner: &str| Finish {
-            id,
-            owner: owner.to_owned(),
-            outcome: Outcome::Delivered,
-            occurrence: None,
-            last: None,
-        };
-        let id = over[0].delivery.id;
-        assert!(
-            store
-                .finish(finish(id, "owner-0"))
-                .await
-                .expect("asked")
-                .is_none()
-        );
-        assert!(
-            !store
-                .extend_lease(id, "owner-0", now())
-                .await
-                .expect("asked")
-        );
-        assert!(
-            store
-                .extend_lease(id, "heir", now().plus_secs(300))
-                .await
-                .expect("asked")
-        );
-        assert!(
-            store
-                .finish(finish(id, "heir"))
-                .await
-                .expect("asked")
-                .is_some()
-        );
-        assert!(store.delivery(id).await.expect("asked").is_none());
-        // Then, and only then, the next one of that device.
-        let next = store.claim(claim("next", 0, 100)).await.expect("claimed");
-        let next: Vec<&String> = next
-            .iter()
-            .map(|claimed| &claimed.delivery.serial_number)
-            .collect();
-        assert_eq!(next, [&over[0].delivery.serial_number]);
-        store.release("heir").await.expect("released");
-        let left = store.claim(claim("last", 0, 100)).await.expect("claimed");
-        assert_eq!(left.len(), 19);
-        store.close().await.expect("closed");
+    let claims = (0..8).map(|n| {
+        let store = [&store, &other][n % 2].clone();
+        tokio::spawn(async move { store.claim(claim(&format!("owner-{n}"), 0, 10)).await })
     });
+    let mut owned = Vec::new();
+    for task in claims.collect::<Vec<_>>() {
+        for claimed in task.await.expect("no panic").expect("claimed") {
+            owned.push(claimed.delivery);
+        }
+    }
+    let ids: HashSet<i64> = owned.iter().map(|delivery| delivery.id).collect();
+    assert_eq!(
+        (ids.len(), owned.len()),
+        (20, 20),
+        "each once, and of each device one"
+    );
+    let serials: HashSet<&String> = owned
+        .iter()
+        .map(|delivery| &delivery.serial_number)
+        .collect();
+    assert_eq!(serials.len(), 20);
+    assert!(
+        store
+            .claim(claim("late", 0, 100))
+            .await
+            .expect("none")
+            .is_empty()
+    );
+
+    // Whoever was lost loses what was theirs; what they say of it later counts for nothing.
+    let over = store.claim(claim("heir", 60, 100)).await.expect("claimed");
+    assert_eq!(over.len(), 20);
+    let finish = |id: i64, owner: &str| Finish {
+        id,
+        owner: owner.to_owned(),
+        outcome: Outcome::Delivered,
+        occurrence: None,
+        last: None,
+    };
+    let id = over[0].delivery.id;
+    assert!(
+        store
+            .finish(finish(id, "owner-0"))
+            .await
+            .expect("asked")
+            .is_none()
+    );
+    assert!(
+        !store
+            .extend_lease(id, "owner-0", now())
+            .await
+            .expect("asked")
+    );
+    assert!(
+        store
+            .extend_lease(id, "heir", now().plus_secs(300))
+            .await
+            .expect("asked")
+    );
+    assert!(
+        store
+            .finish(finish(id, "heir"))
+            .await
+            .expect("asked")
+            .is_some()
+    );
+    assert!(store.delivery(id).await.expect("asked").is_none());
+    // Then, and only then, the next one of that device.
+    let next = store.claim(claim("next", 0, 100)).await.expect("claimed");
+    let next: Vec<&String> = next
+        .iter()
+        .map(|claimed| &claimed.delivery.serial_number)
+        .collect();
+    assert_eq!(next, [&over[0].delivery.serial_number]);
+    store.release("heir").await.expect("released");
+    let left = store.claim(claim("last", 0, 100)).await.expect("claimed");
+    assert_eq!(left.len(), 19);
+    store.close().await.expect("closed");
+    // The same one, on SQLite.
+    let _ = other.close().await;
 }
 
 fn claim(owner: &str, later_secs: i64, limit: u32) -> Claim {

@@ -5,18 +5,21 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::body::{BodyReader, streamed};
+use super::body::{BodyReader, receive, streamed};
 use super::error::ApiError;
 use super::routes::Routes;
 use super::{Api, DevicesQuery, answer};
-use crate::model::{DeviceFilter, Existing, ImportOptions, ImportResult, Role};
+use crate::crosswork::rows_of_csv;
+use crate::model::{
+    DeviceFilter, Existing, ImportOptions, ImportReport, ImportResult, ImportRow, Role,
+};
 use crate::service::{csv_header, csv_line};
-use crate::{ImportFormat, Service, ServiceError};
+use crate::{ImportFormat, InventoryError, Service, ServiceError};
 
 pub(super) fn routes() -> Routes {
     use Role::{Operator, Viewer};
@@ -49,6 +52,8 @@ pub(super) fn routes() -> Routes {
 pub(super) enum Format {
     Csv,
     Json,
+    /// Device entries or serial numbers as Crosswork exports them.
+    CrossworkCsv,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -85,6 +90,7 @@ async fn import(
     let format = match query.format {
         Some(Format::Csv) => ImportFormat::Csv,
         Some(Format::Json) => ImportFormat::Json,
+        Some(Format::CrossworkCsv) => return from_crosswork(&api, query, body).await,
         None if media_type.starts_with("text/csv") => ImportFormat::Csv,
         None if media_type.contains("json") => ImportFormat::Json,
         None => {
@@ -93,23 +99,69 @@ async fn import(
             ));
         }
     };
-    let options = ImportOptions {
-        dry_run: query.dry_run,
-        all_or_nothing: query.all_or_nothing,
-        existing: query.existing,
-        require_variables: query.require_variables,
-    };
+    let options = query.options();
     let document = BodyReader::new(body);
     let mut report = api
         .service
         .import_devices(document, format, options)
         .await?;
-    if query.results == Results::Problems {
-        report
-            .results
-            .retain(|row| row.result == ImportResult::Refused || row.message.is_some());
-    }
+    query.shorten(&mut report);
     Ok(answer(StatusCode::OK, &report))
+}
+
+/// Rows are numbered among those that can be mapped; those that cannot come first.
+async fn from_crosswork(
+    api: &Api,
+    query: ImportQuery,
+    body: Body,
+) -> Result<Response<Body>, ApiError> {
+    let octets = receive(Request::new(body), api.limits.max_admin_body_bytes).await?;
+    let (rows, bad) = rows_of_csv(&octets).map_err(|problem| ApiError::bad_request(&problem))?;
+    let mut report = ImportReport {
+        dry_run: query.dry_run,
+        ..ImportReport::default()
+    };
+    for (row, problem) in bad {
+        let error = InventoryError::Row { problem };
+        report.push(ImportRow {
+            row,
+            serial_number: None,
+            result: ImportResult::Refused,
+            code: Some(error.code()),
+            message: Some(error.to_string()),
+        });
+    }
+    if report.refused == 0 || !query.all_or_nothing {
+        let document = Value::Array(rows).to_string();
+        let imported = api
+            .service
+            .import_devices(document.as_bytes(), ImportFormat::Json, query.options())
+            .await?;
+        for row in imported.results {
+            report.push(row);
+        }
+    }
+    query.shorten(&mut report);
+    Ok(answer(StatusCode::OK, &report))
+}
+
+impl ImportQuery {
+    fn options(&self) -> ImportOptions {
+        ImportOptions {
+            dry_run: self.dry_run,
+            all_or_nothing: self.all_or_nothing,
+            existing: self.existing,
+            require_variables: self.require_variables,
+        }
+    }
+
+    fn shorten(&self, report: &mut ImportReport) {
+        if self.results == Results::Problems {
+            report
+                .results
+                .retain(|row| row.result == ImportResult::Refused || row.message.is_some());
+        }
+    }
 }
 
 async fn template() -> Response<Body> {
@@ -127,6 +179,9 @@ async fn export(
         return Err(ApiError::bad_request("an export has no pages"));
     }
     let format = query.format.unwrap_or(Format::Json);
+    if format == Format::CrossworkCsv {
+        return Err(ApiError::bad_request("an export is csv or json"));
+    }
     let filter = query.filter()?;
     let (pages, body) = mpsc::channel(2);
     tokio::spawn(async move {
@@ -138,7 +193,7 @@ async fn export(
     });
     let mut response = Response::new(streamed(body));
     match format {
-        Format::Csv => set_csv(&mut response),
+        Format::Csv | Format::CrossworkCsv => set_csv(&mut response),
         Format::Json => {
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -155,7 +210,7 @@ async fn write_out(
     pages: &mpsc::Sender<Result<Bytes, ServiceError>>,
 ) -> Result<(), ServiceError> {
     let mut text = match format {
-        Format::Csv => csv_header(),
+        Format::Csv | Format::CrossworkCsv => csv_header(),
         Format::Json => "[".to_owned(),
     };
     let mut after = None;
@@ -168,7 +223,7 @@ async fn write_out(
                 continue;
             };
             match format {
-                Format::Csv => text.push_str(&csv_line(&members)),
+                Format::Csv | Format::CrossworkCsv => text.push_str(&csv_line(&members)),
                 Format::Json => {
                     text.push_str(if first { "\n" } else { ",\n" });
                     text.push_str(&Value::Object(members).to_string());

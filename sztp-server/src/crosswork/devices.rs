@@ -49,9 +49,8 @@ pub(super) async fn import(State(api): State<Api>, request: Request<Body>) -> Re
     let csv = content(&document)?;
     let nodes = table::entries(&csv).map_err(|problem| Reply::refused(400, &problem))?;
     let is_dry_run = text(&document["isDryRun"]).as_deref() == Some("true");
-    let reply = add(&api.service, &nodes, is_dry_run).await?;
-    // Clients of this call look for 200.
-    let _ = reply;
+    add(&api.service, &nodes, is_dry_run).await?;
+    // Clients of this call look for 200, and not for 201.
     let message = if is_dry_run {
         format!("{} devices can be added", nodes.len())
     } else {

@@ -4,6 +4,8 @@
 //! A serial number that was loaded is a device of which nothing else is known yet, until an entry
 //! for it is added.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::extract::State;
 use base64::Engine as _;
@@ -54,27 +56,18 @@ pub(super) async fn query(State(api): State<Api>, request: Request<Body>) -> Res
     let document = receive_json(request, api.limits.max_admin_body_bytes).await?;
     let asked = Asked::of(&document)?;
     let mut found = Vec::new();
-    let service = &api.service;
-    for serial_number in with_voucher_only(service).await? {
-        let entry = json!({"serialNumber": serial_number, "isOVLinked": "true",
-            "isInUse": "false", "ovFilename": format!("{serial_number}.vcj")});
-        found.extend(asked.wants(&entry).then_some(entry));
-    }
+    let mut vouchers = serial_numbers_of_vouchers(&api.service).await?;
     let mut after = None;
     loop {
-        let devices = service
+        let devices = api
+            .service
             .full_devices(DeviceFilter::default(), after.take())
             .await?;
         let Some(last) = devices.last() else { break };
         after = Some(last.serial_number.clone());
-        let page = Page {
-            after: None,
-            limit: 1,
-        };
-        let _ = page;
         for device in &devices {
-            let is_linked = device.spec.voucher.is_some()
-                || service.voucher(&device.serial_number).await.is_ok();
+            let is_kept = vouchers.remove(&device.serial_number);
+            let is_linked = is_kept || device.spec.voucher.is_some();
             let entry = json!({
                 "serialNumber": device.serial_number,
                 "isOVLinked": is_linked.to_string(),
@@ -83,6 +76,11 @@ pub(super) async fn query(State(api): State<Api>, request: Request<Body>) -> Res
             });
             found.extend(asked.wants(&entry).then_some(entry));
         }
+    }
+    for serial_number in vouchers {
+        let entry = json!({"serialNumber": serial_number, "isOVLinked": "true",
+            "isInUse": "false", "ovFilename": format!("{serial_number}.vcj")});
+        found.extend(asked.wants(&entry).then_some(entry));
     }
     found.sort_by(|one, other| {
         let key = |entry: &Value| text(&entry["serialNumber"]);
@@ -217,22 +215,16 @@ async fn delete(service: &Service, serial_numbers: Vec<String>) -> Result<Reply,
     Ok(Reply::done(204, "Deleted Successfully"))
 }
 
-/// Serial numbers for which there is a voucher and no device.
-async fn with_voucher_only(service: &Service) -> Result<Vec<String>, ServiceError> {
-    let mut found = Vec::new();
+/// Serial numbers of vouchers that came without their device.
+async fn serial_numbers_of_vouchers(service: &Service) -> Result<BTreeSet<String>, ServiceError> {
+    let mut found = BTreeSet::new();
     let mut page = Page {
         after: None,
         limit: Page::MAX_LIMIT,
     };
     loop {
         let listed = service.vouchers(page.clone()).await?;
-        for voucher in listed.items {
-            match service.device(&voucher.serial_number).await {
-                Ok(_) => {}
-                Err(ServiceError::DeviceMissing { .. }) => found.push(voucher.serial_number),
-                Err(error) => return Err(error),
-            }
-        }
+        found.extend(listed.items.into_iter().map(|one| one.serial_number));
         page.after = listed.next;
         if page.after.is_none() {
             return Ok(found);

@@ -129,6 +129,17 @@ impl Place {
         format!("{path}{}", self.query)
     }
 
+    /// A text that others have written, without what is secret in the URL.
+    fn hidden_in(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in [self.query.trim_start_matches('?'), &self.path] {
+            if secret.len() > 1 {
+                text = text.replace(secret, "***");
+            }
+        }
+        text
+    }
+
     /// With headers that go along with each request.
     pub(super) async fn open(&self, headers: HeaderMap) -> Result<Open<'_>, Undelivered> {
         let mut certificates = Vec::new();
@@ -205,7 +216,7 @@ impl Open<'_> {
     /// An answer that says no: now, or for ever.
     pub(super) fn not_accepted(&self, what: &str, reply: &Reply) -> Undelivered {
         let status = reply.status;
-        let said = shortened(&reply.body);
+        let said = self.place.hidden_in(&shortened(&reply.body));
         let reason = if status.is_redirection() {
             format!(
                 "{what}: answered {}; redirects are not followed",

@@ -42,9 +42,7 @@ impl Reports {
         }
         let (tokens, at) = match left.get_mut(serial_number) {
             Some(entry) => entry,
-            None => left
-                .entry(serial_number.to_owned())
-                .or_insert((most, now)),
+            None => left.entry(serial_number.to_owned()).or_insert((most, now)),
         };
         let since = now.saturating_duration_since(*at).as_secs_f64();
         *tokens = (*tokens + since * most / 60.0).min(most);

@@ -153,7 +153,7 @@ impl Service {
         }
         let of_profile = Some(&profile.spec.variables);
         let mut context = templates::context(device, &catalog.variables, of_profile);
-        self.add_crosswork(&mut context, device);
+        self.add_crosswork(&mut context, device, true);
         if self.issues_ldevids(profile) {
             let (name, value) = ldevid::stand_in();
             context.entry(name).or_insert(value);
@@ -200,7 +200,7 @@ impl Service {
             let context = context.get_or_insert_with(|| {
                 let of_profile = Some(&spec.variables);
                 let mut context = templates::context(device, &catalog.variables, of_profile);
-                self.add_crosswork(&mut context, device);
+                self.add_crosswork(&mut context, device, true);
                 context.extend(issued.clone());
                 context
             });

@@ -68,15 +68,35 @@ impl Service {
     }
 
     /// Where a device's script reports, and its token, among what templates see of it.
-    pub(super) fn add_crosswork(&self, context: &mut Map<String, Value>, device: &Device) {
+    pub(super) fn add_crosswork(
+        &self,
+        context: &mut Map<String, Value>,
+        device: &Device,
+        with_token: bool,
+    ) {
         if let Some(tokens) = self.0.status_tokens.get() {
             let member = context.entry("crosswork").or_insert_with(|| json!({}));
             if let Some(member) = member.as_object_mut() {
-                let token = tokens.token(&device.serial_number);
+                let token = if with_token {
+                    tokens.token(&device.serial_number)
+                } else {
+                    "(the token of this device)".to_owned()
+                };
                 member.insert("status_url".to_owned(), json!(tokens.url));
                 member.insert("status_token".to_owned(), json!(token));
             }
         }
+    }
+
+    /// The token of a device, and where its script reports; none: the calls of Crosswork are not
+    /// answered.
+    pub async fn status_token(
+        &self,
+        serial_number: &str,
+    ) -> Result<Option<(String, String)>, ServiceError> {
+        let device = self.device(serial_number).await?;
+        let tokens = self.0.status_tokens.get();
+        Ok(tokens.map(|tokens| (tokens.token(&device.serial_number), tokens.url.clone())))
     }
 
     /// Whether a token is the one of a device.

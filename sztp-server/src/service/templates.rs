@@ -144,7 +144,8 @@ impl Service {
             None => layered([Some(&catalog.variables), of_profile]),
         };
         if let Some(device) = &device {
-            self.add_crosswork(&mut context, device);
+            // Who may look at a configuration may not speak for the device.
+            self.add_crosswork(&mut context, device, false);
         }
         context.extend(variables.clone());
         let (version, content) = self.render_one(&catalog, reference, &context).await?;

@@ -204,7 +204,10 @@ fn forget(
             params![serial_number],
         )?;
     }
-    if matches!(after, State::Unprovisioned | State::InProgress) {
+    // One that was never served has said nothing.
+    if before != State::Unprovisioned
+        && matches!(after, State::Unprovisioned | State::InProgress)
+    {
         connection.execute(
             "DELETE FROM device_contact WHERE serial_number = ?1",
             params![serial_number],
