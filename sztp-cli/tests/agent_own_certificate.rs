@@ -13,12 +13,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use issuer::{Issuer, has_openssl, key_of, request};
+use issuer::{Authority, Issuer, has_openssl, key_of, request};
 use serde_json::Value;
-use site::{DEVICE, SERIAL};
+use site::{DEVICE, SERIAL, Site};
 use sztp_cms::{Certificate, KeyType, Limits, SigningKey, parse_certs_only};
 use sztp_core::csr::{CMP_CSR, CsrRequest};
 use sztp_core::rpc::ProgressType;
+use sztp_server::model::Answer;
 
 const OFFER: &str = "--csr-support ec-p256,ec-p384,rsa";
 
@@ -68,6 +69,50 @@ fn a_new_key_of_each_kind_gets_a_certificate() {
             assert_eq!(input[member], path);
         }
     }
+}
+
+/// The server of this workspace, its authority, its profiles, and the agent.
+#[test]
+fn the_server_certifies_the_device_within_a_template() {
+    if !has_openssl() {
+        return;
+    }
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a directory");
+    let (certificate, key) = (folder.path().join("ca.crt"), folder.path().join("ca.key"));
+    std::fs::write(&certificate, authority.certificate.to_pem()).expect("written");
+    let pem = authority.key.to_pkcs8_pem().expect("PEM");
+    std::fs::write(&key, pem.as_bytes()).expect("written");
+    let site = Site::known_as("localhost", Answer::Nothing, |config| {
+        config.ldevid.ca.certificate = Some(certificate);
+        config.ldevid.ca.key = Some(key);
+    });
+    site.bench.write("ca.crt", authority.certificate.to_pem());
+    let json = "application/json";
+    let template = "hostname edge-42\n{{ ldevid.chain }}";
+    site.put(
+        "configurations/edge?kind=configuration",
+        "text/plain",
+        template,
+    );
+    let profile = "{\"configuration\": \"edge\", \"configuration_handling\": \"merge\", \
+                   \"ldevid\": {\"enabled\": true}}";
+    site.put("profiles/edge", json, profile);
+    let device = "{\"profile\": \"edge\"}";
+    site.put(&format!("devices/{SERIAL}"), json, device);
+    site.run("--csr-support ec-p384,ec-p256").ok();
+    assert_eq!(site.device_state(), "Provisioned");
+    let openssl = |arguments: &str| {
+        let ran = site.bench.run_other("openssl", arguments);
+        ran.expect("openssl is installed").ok().out
+    };
+    openssl("verify -CAfile ca.crt state/ldevid.crt");
+    assert_eq!(
+        openssl("pkey -in state/ldevid.key -pubout"),
+        openssl("x509 -in state/ldevid.crt -noout -pubkey")
+    );
+    let configuration = site.text("state/applied/configuration");
+    assert!(configuration.starts_with("hostname edge-42\n"));
 }
 
 // LEDGER: 9646-3.2-04

@@ -45,13 +45,13 @@ pub(crate) struct Seen {
 }
 
 /// The owner's authority.
-struct Authority {
-    key: SigningKey,
-    certificate: Certificate,
+pub(crate) struct Authority {
+    pub(crate) key: SigningKey,
+    pub(crate) certificate: Certificate,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = SigningKey::generate(KeyType::EcP256).expect("a key");
         let certificate = CertificateBuilder::new("CN=Owner LDevID CA")
             .ca(None)

@@ -99,6 +99,24 @@ impl Site {
             .to_owned()
     }
 
+    /// What the operator puts to a path of the admin API.
+    pub(crate) fn put(&self, path: &str, content_type: &str, body: &str) {
+        let server = self.server.as_ref().expect("running");
+        self.bench.write("body", body);
+        self.bench.write(
+            "curl.conf",
+            format!(
+                "url = \"https://localhost:{}/api/v1/{path}\"\nrequest = PUT\nsilent\nshow-error\n\
+                 cacert = \"data/lab/server/tls-ca.crt\"\nfail-with-body\ndata-binary = \"@body\"\n\
+                 header = \"Authorization: Bearer {}\"\nheader = \"Content-Type: {content_type}\"\n",
+                server.admin_addr().port(),
+                self.text("data/admin-token").trim()
+            ),
+        );
+        let ran = self.bench.run_other("curl", "--config curl.conf");
+        ran.expect("curl is installed").ok();
+    }
+
     /// Sets what the device is to become.
     pub(crate) fn give(&self, answer: Answer) {
         let server = self.server.as_ref().expect("running");
