@@ -15,6 +15,7 @@
 //! that has everything in it, all beginnings and hundreds of lives are.
 
 mod pair;
+#[allow(dead_code)]
 mod random;
 
 use std::collections::hash_map::DefaultHasher;
