@@ -303,7 +303,7 @@ async fn interrupted(tag_then: &'static str, tag_now: &'static str) -> Vec<(Stri
             .clone_into(&mut settings.download_directory);
         settings.keep_partial_images = true;
         settings.keep_partial_every = 100_000;
-        settings.stall_timeout = std::time::Duration::from_secs(60);
+        settings.stall_timeout = std::time::Duration::from_mins(1);
     });
     let config = at_port(trusting(HOST), bootstrap.address.port());
     let notes = || {
