@@ -29,6 +29,8 @@ fn start() -> Rig {
     Rig::start_with(|config| {
         let directory = config.data_dir.parent().expect("a parent").to_owned();
         authority(&directory);
+        let database = config.database.url.as_ref().map(|url| url.0.clone());
+        fs::write(directory.join("database"), database.unwrap_or_default()).expect("written");
         config.ldevid.ca.certificate = Some(directory.join("ca.crt"));
         config.ldevid.ca.key = Some(directory.join("ca.key"));
     })
@@ -324,10 +326,14 @@ struct Program {
 impl Program {
     fn start(directory: &std::path::Path) -> Self {
         let (device_port, admin_port) = (free_port(), free_port());
+        let database = match fs::read_to_string(directory.join("database")).as_deref() {
+            Ok("") | Err(_) => String::new(),
+            Ok(url) => format!("[database]\nurl = \"{url}\"\n"),
+        };
         let config = format!(
             "data_dir = \"data\"\ndevice_listen = \"127.0.0.1:{device_port}\"\n\
              admin_listen = \"127.0.0.1:{admin_port}\"\n\
-             [ldevid]\nenabled = true\n[ldevid.ca]\ncertificate = \"ca.crt\"\nkey = \"ca.key\"\n"
+             {database}[ldevid]\nenabled = true\n[ldevid.ca]\ncertificate = \"ca.crt\"\nkey = \"ca.key\"\n"
         );
         fs::write(directory.join("sztp-server.toml"), config).expect("written");
         let child = Command::new(env!("CARGO_BIN_EXE_sztp-server"))
