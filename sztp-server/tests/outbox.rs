@@ -287,7 +287,7 @@ impl Program {
         };
         let deadline = Instant::now() + Duration::from_secs(30);
         while std::net::TcpStream::connect(("127.0.0.1", admin_port)).is_err()
-            || !directory.join("data/admin-token").exists()
+            || !has_token(directory)
         {
             let ended = program
                 .process
@@ -371,6 +371,11 @@ impl Drop for Program {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Whole, and not only made.
+fn has_token(directory: &Path) -> bool {
+    fs::read(directory.join("data/admin-token")).is_ok_and(|token| token.ends_with(b"\n"))
 }
 
 fn free_port() -> u16 {
