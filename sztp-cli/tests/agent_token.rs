@@ -211,7 +211,7 @@ impl Token {
         let authority = bench.read("data/lab/vendor/idevid-ca.crt");
         let chain = Certificate::list_from_pem_or_der(&authority).expect("a certificate");
         let key = SigningKey::from_pem_or_der(&bench.read("data/lab/vendor/idevid-ca.key"));
-        let certificate = CertificateBuilder::new(&format!("CN=Device,serialNumber={SERIAL}"))
+        let certificate = CertificateBuilder::new(format!("CN=Device,serialNumber={SERIAL}"))
             .validity(UnixTime::from_secs(0), None)
             .issued_by(&spki, &chain[0], &key.expect("a key"))
             .expect("a certificate");

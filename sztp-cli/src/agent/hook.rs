@@ -88,21 +88,19 @@ impl Program<'_> {
             };
             tokio::time::timeout(self.timeout, work).await
         };
-        match ended {
-            Ok(outcome) => {
-                // What it has started to stay is left alone.
-                group.map(Group::release);
-                match outcome {
-                    Ok(status) => judged(&name, status, &[out, err].concat()),
-                    Err(error) => Ended::Error(format!("{name}: {error}")),
-                }
+        let Ok(outcome) = ended else {
+            if let Some(group) = group {
+                group.stop(&mut child).await;
             }
-            Err(_) => {
-                if let Some(group) = group {
-                    group.stop(&mut child).await;
-                }
-                Ended::Error(format!("{name} did not end within {:?}", self.timeout))
-            }
+            return Ended::Error(format!("{name} did not end within {:?}", self.timeout));
+        };
+        if let Some(group) = group {
+            // What it has started to stay is left alone.
+            group.release();
+        }
+        match outcome {
+            Ok(status) => judged(&name, status, &[out, err].concat()),
+            Err(error) => Ended::Error(format!("{name}: {error}")),
         }
     }
 }

@@ -63,7 +63,7 @@ impl Authority {
 
     /// OpenSSL has found the request good; here only its key is taken.
     fn issue(&self, spki: &[u8]) -> Certificate {
-        CertificateBuilder::new(&format!("CN=edge-42,serialNumber={SERIAL}"))
+        CertificateBuilder::new(format!("CN=edge-42,serialNumber={SERIAL}"))
             .validity(UnixTime::from_secs(0), None)
             .issued_by(spki, &self.certificate, &self.key)
             .expect("a certificate")
