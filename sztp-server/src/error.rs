@@ -86,6 +86,9 @@ pub enum ServerError {
         /// What it says.
         reason: String,
     },
+    /// What is only for SQLite.
+    #[error("the database is not a file of this server's")]
+    NotSqlite,
     /// Another server runs on the same data directory.
     #[error("another server is using {}", path.display())]
     InUse {
@@ -135,6 +138,7 @@ impl ServerError {
             Self::Token { .. } => "server.token",
             Self::Owner(inner) => inner.code(),
             Self::Tls { .. } => "server.tls",
+            Self::NotSqlite => "server.not-sqlite",
             Self::InUse { .. } => "server.in-use",
             Self::Process { .. } => "server.process",
             Self::Lab(inner) => inner.code(),
@@ -151,6 +155,7 @@ impl ServerError {
             Self::Listen { .. } => {
                 Some("another program may be using it; set device_listen or admin_listen")
             }
+            Self::NotSqlite => Some("use pg_dump and pg_restore"),
             Self::InUse { .. } => Some("stop it, or set data_dir to another directory"),
             Self::Store(StoreError::NewerSchema { .. }) => {
                 Some("run the version of sztp-server that wrote the database, or a later one")

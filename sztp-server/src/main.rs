@@ -23,7 +23,13 @@ struct Arguments {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Database of PostgreSQL, postgres://USER@HOST/DATABASE, in the place of database.url
-    #[arg(long, global = true, value_name = "URL", env = "SZTP_DATABASE", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "SZTP_DATABASE",
+        hide_env_values = true
+    )]
     database: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
@@ -33,6 +39,16 @@ struct Arguments {
 enum Command {
     /// Check configuration, certificates, keys and anchors, and start nothing
     Check,
+    /// Copy the database into a file, also while a server runs on it (SQLite)
+    Backup {
+        /// Must not be there
+        file: PathBuf,
+    },
+    /// Put a copy in the place of the database; no server may be running on it (SQLite)
+    Restore {
+        /// Made by backup
+        file: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -81,14 +97,18 @@ fn begin_log(config: &LogConfig) -> Result<(), ServerError> {
 }
 
 async fn run(arguments: Arguments, config: Config) -> Result<(), ServerError> {
-    if let Some(Command::Check) = arguments.command {
-        for notice in Server::check(config).await? {
-            println!("{notice}");
+    match arguments.command {
+        Some(Command::Check) => {
+            for notice in Server::check(config).await? {
+                println!("{notice}");
+            }
+            println!("ok");
+            Ok(())
         }
-        println!("ok");
-        return Ok(());
+        Some(Command::Backup { file }) => Server::backup(config, &file).await,
+        Some(Command::Restore { file }) => Server::restore(config, &file).await,
+        None => serve(config).await,
     }
-    serve(config).await
 }
 
 async fn serve(config: Config) -> Result<(), ServerError> {

@@ -1,6 +1,7 @@
 //! The server as a whole: from a configuration to two listeners, and down again.
 
 mod crosswork;
+mod backup;
 mod data_dir;
 
 use std::fmt;
@@ -262,14 +263,20 @@ fn prepare(config: &Config) -> Result<Prepared, ServerError> {
 async fn expire(service: Service, mut stop: watch::Receiver<bool>) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_away = false;
     loop {
         tokio::select! {
             _ = interval.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        if let Err(error) = service.expire_overdue().await {
+        // Said once, however long it lasts.
+        let looked = service.expire_overdue().await;
+        if let Err(error) = &looked
+            && !is_away
+        {
             tracing::error!(%error, "looking for overdue devices");
         }
+        is_away = looked.is_err();
     }
 }
 

@@ -87,6 +87,49 @@ pub(super) fn token_key(directory: &Path) -> Result<[u8; 32], ServerError> {
     super::crosswork::read_key(&path)
 }
 
+/// The database file, which must be there.
+pub(super) fn existing_database(directory: &Path) -> Result<PathBuf, ServerError> {
+    let path = directory.join("sztp.db");
+    match fs::metadata(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(file_error(&path, &error)),
+    }
+}
+
+/// Puts a copy of `file` in the place of the database, which is kept. What the write-ahead log has
+/// belongs to the old one.
+pub(super) fn replace_database(directory: &Path, file: &Path) -> Result<(), ServerError> {
+    let path = directory.join("sztp.db");
+    let new = directory.join("sztp.db.restoring");
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error: std::io::Error| file_error(&path, &error)
+    };
+    let _ = fs::remove_file(&new);
+    create_private(&new, b"").map_err(at(&new))?;
+    fs::copy(file, &new).map_err(at(file))?;
+    sync(&new)?;
+    for suffix in ["-wal", "-shm", ""] {
+        let old = directory.join(format!("sztp.db{suffix}"));
+        let kept = directory.join(format!("sztp.db.before-restore{suffix}"));
+        let _ = fs::remove_file(&kept);
+        match fs::rename(&old, &kept) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(file_error(&old, &error));
+            }
+            _ => {}
+        }
+    }
+    fs::rename(&new, &path).map_err(at(&path))?;
+    sync(directory)
+}
+
+/// Makes a file or directory durable.
+pub(super) fn sync(path: &Path) -> Result<(), ServerError> {
+    let synced = fs::File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| file_error(path, &error))
+}
+
 /// Makes the first token of the admin API, unless there is one.
 pub(super) async fn first_token(
     directory: &Path,
@@ -156,7 +199,7 @@ fn make_private(directory: &Path) -> Result<(), ServerError> {
         .map_err(|error| file_error(directory, &error))
 }
 
-fn create_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(super) fn create_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -166,7 +209,7 @@ fn create_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn file_error(path: &Path, error: &std::io::Error) -> ServerError {
+pub(super) fn file_error(path: &Path, error: &std::io::Error) -> ServerError {
     ServerError::File {
         path: path.to_owned(),
         reason: error.to_string(),

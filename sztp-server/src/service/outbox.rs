@@ -86,8 +86,10 @@ impl Service {
                 return Err(DeliveryError::UnderWay { id }.into());
             }
         }
+        // Before it is taken up, as it is gone once it has arrived.
+        let delivery = self.delivery(id).await;
         self.0.outbound.wake();
-        self.delivery(id).await
+        delivery
     }
 
     /// Forgets a delivery.

@@ -87,6 +87,20 @@ impl Connection {
         Ok(changed)
     }
 
+    /// Carries out a statement that certainly changes something. It may be on its way only: should it
+    /// fail, the next one does.
+    pub(super) fn execute_later(
+        &self,
+        sql: &str,
+        parameters: &[Value<'_>],
+    ) -> Result<(), StoreError> {
+        self.changes.set(self.changes.get() + 1);
+        match &self.session {
+            Session::Sqlite(session) => session.execute(sql, parameters).map(drop),
+            Session::Postgres(session) => session.execute_later(sql, parameters),
+        }
+    }
+
     /// Reads the rows of an answer.
     pub(super) fn query_all<T>(
         &self,
@@ -196,7 +210,7 @@ impl Connection {
         keep: impl FnOnce(&T) -> bool,
     ) -> Result<T, StoreError> {
         self.defer(&format!("SAVEPOINT {name}"))?;
-        let result = write(self);
+        let result = write(self).and_then(|written| self.settle().map(|()| written));
         if result.as_ref().is_err_and(StoreError::ends_transaction) {
             return result;
         }
@@ -210,6 +224,15 @@ impl Connection {
     /// How many rows were changed so far, also by what was taken back since.
     pub(super) fn changes(&self) -> u64 {
         self.changes.get()
+    }
+
+    /// Copies a file of SQLite, as it is at one moment, over an empty one.
+    pub(super) fn copy(&self, into: &Path) -> Result<(), StoreError> {
+        // VACUUM INTO is one transaction that reads.
+        let into = into.to_str().ok_or(StoreError::Damaged {
+            what: "the name of the copy",
+        })?;
+        self.execute("VACUUM INTO ?1", params![into]).map(drop)
     }
 
     /// The version of the tables; 0: there are none.
@@ -238,6 +261,13 @@ impl Connection {
                 session.begin(kind.postgres);
                 Ok(())
             }
+        }
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        match &self.session {
+            Session::Sqlite(_) => Ok(()),
+            Session::Postgres(session) => session.settle(),
         }
     }
 

@@ -21,8 +21,8 @@ use super::connection::{Connection, Row, params};
 use super::readers::Readers;
 use super::writer::Writer;
 use super::{
-    Commits, DeletedImage, FileWork, Occurrence, PutDevice, PutOutcome, Recorded, Store, StoreFuture,
-    StoredDevice, audit, devices, schema,
+    Commits, DeletedImage, FileWork, Occurrence, PutDevice, PutOutcome, Recorded, Store,
+    StoreFuture, StoredDevice, audit, devices, schema,
 };
 use crate::StoreError;
 use crate::config::DatabaseConfig;
@@ -61,6 +61,24 @@ impl Database {
     pub fn postgres(url: &str, config: &DatabaseConfig) -> Result<Self, StoreError> {
         let options = Options::new(url, config)?;
         Self::open(Place::Server(Arc::new(options)), config.connections)
+    }
+
+    /// Copies a file of SQLite, as it is at one moment, over an empty one. Others may write to it.
+    pub fn copy(path: &Path, into: &Path) -> Result<(), StoreError> {
+        Connection::sqlite_reader(path)?.copy(into)
+    }
+
+    /// Whether a file is a whole database of a version that is known.
+    pub fn examine(path: &Path) -> Result<(), StoreError> {
+        let connection = Connection::sqlite_reader(path)?;
+        schema::check(&connection)?;
+        let verdict: String =
+            connection.query_one("PRAGMA integrity_check(1)", &[], |row| row.get(0))?;
+        if verdict == "ok" {
+            Ok(())
+        } else {
+            Err(StoreError::Database { reason: verdict })
+        }
     }
 
     /// What is wrong with the URL of a database, its password file or its anchors; nothing is

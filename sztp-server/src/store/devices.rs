@@ -47,7 +47,7 @@ pub(super) fn put_device(
         updated_at: put.time,
         ..row
     };
-    connection.execute(
+    connection.execute_later(
         "INSERT INTO device (serial_number, state, answer_kind, has_voucher, image,
                 created_at, updated_at, progress_timeout, host_name, profile)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)
@@ -74,7 +74,7 @@ pub(super) fn put_device(
     let json = serde_json::to_string(&put.spec).map_err(|error| StoreError::Database {
         reason: error.to_string(),
     })?;
-    connection.execute(
+    connection.execute_later(
         "INSERT INTO device_spec (serial_number, spec) VALUES (?1, ?2)
              ON CONFLICT (serial_number) DO UPDATE SET spec = excluded.spec",
         params![put.serial_number, json],
@@ -163,7 +163,7 @@ pub(super) fn record(
     let before = row.status.state;
     let status = match next {
         Some((status, deadline, promoted_at)) => {
-            connection.execute(
+            connection.execute_later(
                 "UPDATE device SET state = ?2, stage = ?3, parsed = ?4, reason = ?5,
                         deadline = ?6, promoted_at = ?7, updated_at = ?8
                      WHERE serial_number = ?1",
@@ -212,7 +212,7 @@ pub(super) fn record(
         row.bootstrap
     };
     if begins {
-        connection.execute(
+        connection.execute_later(
             "UPDATE device SET bootstrap = ?2 WHERE serial_number = ?1",
             params![serial_number, bootstrap],
         )?;
@@ -254,7 +254,7 @@ fn remember(
     serial_number: &str,
     served: &Served,
 ) -> Result<(), StoreError> {
-    connection.execute(
+    connection.execute_later(
         "UPDATE device SET served_profile = ?2, served_timeout = ?3, vendor = ?4,
                 hw_model = ?5, os_name = ?6, os_version = ?7, served_dialect = ?8
              WHERE serial_number = ?1",

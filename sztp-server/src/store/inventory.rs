@@ -17,19 +17,19 @@ pub(super) fn put(
             "DELETE FROM device_label WHERE serial_number = ?1",
             "DELETE FROM device_alias WHERE serial_number = ?1",
         ] {
-            connection.execute(table, params![serial_number])?;
+            connection.execute_later(table, params![serial_number])?;
         }
     }
     let tags = spec.tags.iter().map(|tag| (TAG, tag));
     let groups = spec.groups.iter().map(|group| (GROUP, group));
     for (kind, label) in tags.chain(groups) {
-        connection.execute(
+        connection.execute_later(
             "INSERT INTO device_label (serial_number, kind, label) VALUES (?1, ?2, ?3)",
             params![serial_number, kind, label],
         )?;
     }
     for alias in &spec.serial_numbers {
-        connection.execute(
+        connection.execute_later(
             "INSERT INTO device_alias (alias, serial_number) VALUES (?1, ?2)",
             params![alias, serial_number],
         )?;

@@ -76,7 +76,7 @@ impl Inner {
             let result = work(&connection);
             if connection.is_usable() {
                 self.idle().push(connection);
-            } else if was_idle {
+            } else if was_idle && result.is_err() {
                 // The database was away in the meantime, so others are broken, too.
                 self.idle().clear();
                 continue;

@@ -7,17 +7,23 @@ use crate::StoreError;
 /// Brings a database up to date.
 pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     connection.begin_writing()?;
-    let found = connection.version()?;
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    if found > known {
-        return Err(StoreError::NewerSchema { found, known });
-    }
+    let found = check(connection)?;
     for (version, step) in (1..).zip(STEPS) {
         if version > found {
             connection.make_tables(step, version)?;
         }
     }
     connection.commit()
+}
+
+/// The version of a database, unless a later server wrote it.
+pub(super) fn check(connection: &Connection) -> Result<i64, StoreError> {
+    let found = connection.version()?;
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    Ok(found)
 }
 
 const STEPS: [&str; 7] = [

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 use sztp_cms::{KeyType, UnixTime};
-use sztp_server::config::DatabaseUrl;
+use sztp_server::config::{DatabaseConfig, DatabaseUrl};
 use sztp_server::lab::{LabOptions, LabPki};
 use sztp_server::{Config, Server};
 use tempfile::TempDir;
@@ -36,6 +36,7 @@ pub struct Rig {
     pub runtime: Runtime,
     pub server: Option<Server>,
     pub lab: LabPki,
+    database: DatabaseConfig,
 }
 
 /// What came back.
@@ -52,28 +53,30 @@ impl Rig {
     }
 
     pub fn start_with(configure: impl FnOnce(&mut Config)) -> Self {
-        let (directory, runtime, server) = Self::begin(configure);
+        let (directory, runtime, server, database) = Self::begin(configure);
         let lab = LabPki::load(&directory.path().join("data/lab")).expect("the lab PKI");
         Self {
             directory,
             runtime,
             server: Some(server),
             lab,
+            database,
         }
     }
 
     /// A server that is configured to live on the lab of another.
     pub fn start_with_lab(lab: &LabPki, configure: impl FnOnce(&mut Config)) -> Self {
-        let (directory, runtime, server) = Self::begin(configure);
+        let (directory, runtime, server, database) = Self::begin(configure);
         Self {
             directory,
             runtime,
             server: Some(server),
             lab: lab.clone(),
+            database,
         }
     }
 
-    fn begin(configure: impl FnOnce(&mut Config)) -> (TempDir, Runtime, Server) {
+    fn begin(configure: impl FnOnce(&mut Config)) -> (TempDir, Runtime, Server, DatabaseConfig) {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = Config::loopback(directory.path().join("data"));
         if on_postgres() {
@@ -81,11 +84,20 @@ impl Rig {
             config.database.url = Some(DatabaseUrl(postgres.database()));
         }
         configure(&mut config);
+        let database = config.database.clone();
         let runtime = Runtime::new().expect("a runtime");
         let server = runtime
             .block_on(Server::start(config))
             .expect("the server starts");
-        (directory, runtime, server)
+        (directory, runtime, server, database)
+    }
+
+    /// With which a server on the same data starts.
+    pub fn config(&self) -> Config {
+        Config {
+            database: self.database.clone(),
+            ..Config::loopback(self.path("data"))
+        }
     }
 
     pub fn server(&self) -> &Server {

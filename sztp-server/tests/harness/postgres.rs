@@ -168,8 +168,10 @@ impl Postgres {
             .status()
             .expect("pg_ctl runs");
         assert!(stopped.success(), "pg_ctl stop: {stopped}");
+        // The directory stays.
         let keeper = self.keeper.lock().expect("no panic").take();
         if let Some(mut keeper) = keeper {
+            keeper.process.kill().expect("killed");
             keeper.process.wait().expect("the keeper's end");
         }
     }
@@ -192,19 +194,14 @@ impl Postgres {
         {
             server.args(["-c", setting]);
         }
-        // Its standard input ends with this process; the directory goes then, but not when the
-        // server is only stopped.
+        // Its standard input ends with this process, and then the directory goes.
         let mut keeper = Command::new("sh")
             .arg("-c")
             .arg(
                 "log=$1; directory=$2; shift 2
                  \"$@\" >\"$log\" 2>&1 </dev/null &
                  server=$!
-                 (while kill -0 $server 2>/dev/null; do sleep 0.2; done; kill $$ 2>/dev/null) &
-                 watch=$!
-                 trap 'exit 0' TERM
                  read -r _
-                 kill $watch 2>/dev/null
                  kill -INT $server 2>/dev/null; wait $server
                  rm -rf \"$directory\"",
             )

@@ -2,7 +2,8 @@
 //! database was away.
 //!
 //! What needs no answer (savepoints, the begin of a transaction) waits and is sent along with the
-//! next statement, so that it costs no round trip of its own.
+//! next statement, so that it costs no round trip of its own; writes whose outcome is plain are sent
+//! one behind the other.
 
 mod listen;
 mod options;
@@ -11,9 +12,9 @@ mod tls;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -28,6 +29,9 @@ use crate::StoreError;
 pub(in crate::store) use listen::listen;
 pub(in crate::store) use options::Options;
 
+/// A statement that was sent, and whose answer nobody waits for yet.
+type UnderWay = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
+
 type Refused = Box<dyn std::error::Error + Sync + Send>;
 
 /// A connection to a database server.
@@ -40,6 +44,8 @@ pub(super) struct Session {
     statements: RefCell<HashMap<Box<str>, Statement>>,
     /// Sent along with the next statement.
     deferred: RefCell<String>,
+    /// Sent before the next statement.
+    under_way: RefCell<Vec<UnderWay>>,
     is_in_transaction: Cell<bool>,
 }
 
@@ -57,6 +63,7 @@ impl Session {
             client: RefCell::default(),
             statements: RefCell::default(),
             deferred: RefCell::default(),
+            under_way: RefCell::default(),
             is_in_transaction: Cell::new(false),
         };
         session.client()?;
@@ -66,6 +73,7 @@ impl Session {
     /// Whether it can be used again.
     pub(super) fn is_usable(&self) -> bool {
         !self.is_in_transaction.get()
+            && self.under_way.borrow().is_empty()
             && self
                 .client
                 .borrow()
@@ -78,6 +86,37 @@ impl Session {
         let statement = self.statement(&client, sql)?;
         let parameters = borrowed(parameters);
         self.send(&client, client.execute(&statement, &parameters))
+    }
+
+    /// Sends a statement and does not wait: should it fail, the next one does.
+    pub(super) fn execute_later(
+        &self,
+        sql: &str,
+        parameters: &[Value<'_>],
+    ) -> Result<(), StoreError> {
+        let client = self.client()?;
+        let statement = self.statement(&client, sql)?;
+        let deferred = self.deferred.take();
+        if !deferred.is_empty() {
+            let client = client.clone();
+            self.send_off(async move { client.batch_execute(&deferred).await });
+        }
+        let parameters: Vec<Value<'static>> =
+            parameters.iter().cloned().map(Value::into_owned).collect();
+        self.send_off(async move {
+            let parameters = borrowed(&parameters);
+            client.execute(&statement, &parameters).await.map(drop)
+        });
+        Ok(())
+    }
+
+    /// Waits for what was sent.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        if self.under_way.borrow().is_empty() {
+            return Ok(());
+        }
+        let client = self.client()?;
+        self.wait(&client, std::future::ready(Ok(())))
     }
 
     pub(super) fn query<T>(
@@ -143,6 +182,7 @@ impl Session {
     /// Leaves the transaction, whatever it has come to.
     pub(super) fn abandon(&self) {
         self.deferred.take();
+        self.under_way.take();
         if self.is_in_transaction.replace(false)
             && self.client.borrow().is_some()
             && self.batch("ROLLBACK").is_err()
@@ -153,6 +193,15 @@ impl Session {
     }
 
     pub(super) fn version(&self) -> Result<i64, StoreError> {
+        let encoding: Vec<String> =
+            self.query("SELECT current_setting('server_encoding')", &[], |row| {
+                row.get(0)
+            })?;
+        if encoding != ["UTF8"] {
+            return Err(StoreError::Address {
+                problem: format!("the database keeps text as {encoding:?}, and not as UTF8"),
+            });
+        }
         self.batch(dialect::VERSION_TABLE)?;
         let found = self.query(
             "SELECT coalesce(max(version), 0) FROM schema_version",
@@ -232,12 +281,37 @@ impl Session {
         })
     }
 
+    fn send_off(
+        &self,
+        statement: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+    ) {
+        let mut statement: UnderWay = Box::pin(statement);
+        // Polled once, it is on its way.
+        let polled = statement
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(done) = polled {
+            statement = Box::pin(std::future::ready(done));
+        }
+        self.under_way.borrow_mut().push(statement);
+    }
+
+    /// Waits for the answer, and for those of what was sent before.
     fn wait<T>(
         &self,
         client: &Client,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, StoreError> {
-        let patient = async { tokio::time::timeout(PATIENCE, work).await };
+        let under_way = self.under_way.take();
+        let all = async {
+            let answer = work.await;
+            // The first failure is the one that says why.
+            for earlier in under_way {
+                earlier.await?;
+            }
+            answer
+        };
+        let patient = async { tokio::time::timeout(PATIENCE, all).await };
         let error = match self.runtime()?.block_on(patient) {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => judged(&error),
