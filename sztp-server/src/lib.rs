@@ -1,5 +1,5 @@
 //! The SZTP bootstrap server (RFC 8572 §7): RESTCONF over mutual TLS for devices, a JSON API for
-//! operators, SQLite underneath.
+//! operators, SQLite or PostgreSQL underneath.
 //!
 //! ```no_run
 //! use sztp_server::model::{Answer, DeviceFilter, DeviceSpec, Page};
