@@ -215,17 +215,17 @@ async fn hear(
     let mut again = Some(Instant::now() + AGAIN);
     let mut buffer = vec![0; MAX_MULTICAST_OCTETS];
     loop {
-        let (octets, from) = match again {
-            None => socket.recv_from(&mut buffer).await?,
-            Some(time) => match timeout_at(time, socket.recv_from(&mut buffer)).await {
-                Ok(received) => received?,
-                Err(_) => {
-                    again = None;
-                    socket.send_to(question, to).await?;
-                    continue;
-                }
-            },
+        let receiving = socket.recv_from(&mut buffer);
+        let received = match again {
+            None => Ok(receiving.await),
+            Some(time) => timeout_at(time, receiving).await,
         };
+        let Ok(received) = received else {
+            again = None;
+            socket.send_to(question, to).await?;
+            continue;
+        };
+        let (octets, from) = received?;
         // Only responders speak from this port (RFC 6762 §6).
         if from.port() != to.port() {
             continue;

@@ -4,7 +4,7 @@
 use std::process::{Command, Stdio};
 
 use crate::daemon::{Daemon, absent};
-use crate::namespaces::{Network, alone};
+use crate::namespaces::{Network, alone, one_user_as, only_the_link, resolver};
 use crate::site::{SERIAL, Site};
 use crate::story::{PORT, bootstraps, forget, run, site};
 
@@ -20,7 +20,7 @@ fn bind_names_servers_for_all() {
         let records = site.bench.run(&format!(
             "dns records --domain birch.example --target boot.birch.example --port {PORT}"
         ));
-        let Some(_server) = named(network, &site, &records.ok().out) else {
+        let Some(_server) = named(&site, &records.ok().out) else {
             return;
         };
         for ran in bootstraps(network, &site, "--source dns") {
@@ -46,7 +46,7 @@ fn bind_has_the_artifacts_of_this_device() {
         network.address("fd42::42/64");
         let site = site("boot.birch.example");
         let zone = records_of_this_device(&site, "birch.example");
-        let Some(server) = named(network, &site, &zone) else {
+        let Some(server) = named(&site, &zone) else {
             return;
         };
         let dns = "--source dns --dns-server fd42::1 --dns-domain birch.example";
@@ -76,7 +76,7 @@ fn avahi_by_ipv4() {
 fn avahi_by_ipv6() {
     alone(&avahi_by_ipv6, |network| {
         // All there is: the link, and nothing beyond it.
-        network.only_the_link();
+        only_the_link();
         network.address("fe80::42/64");
         avahi_has_both(network);
     });
@@ -124,7 +124,7 @@ fn records_of_this_device(site: &Site, domain: &str) -> String {
 }
 
 /// BIND with these records, as the system's DNS server of the device.
-fn named(network: &Network, site: &Site, records: &str) -> Option<Daemon> {
+fn named(site: &Site, records: &str) -> Option<Daemon> {
     let zone = format!(
         "$TTL 60\n@ IN SOA ns hostmaster 1 7200 3600 1209600 3600\n@ IN NS ns\n\
          ns IN A 10.42.0.1\nboot IN A 10.42.0.1\nboot IN AAAA fd42::1\n{records}"
@@ -139,7 +139,7 @@ fn named(network: &Network, site: &Site, records: &str) -> Option<Daemon> {
         directory = directory.display()
     );
     site.bench.write("named.conf", config);
-    network.resolver("nameserver 10.42.0.1\nsearch birch.example\n");
+    resolver("nameserver 10.42.0.1\nsearch birch.example\n");
     Daemon::start(&site.bench, "named", "-g -c named.conf", " running")
 }
 
@@ -153,7 +153,7 @@ fn avahi(network: &Network, site: &Site) -> Option<(Daemon, Daemon)> {
         absent("python3-dbus");
         return None;
     }
-    network.one_user_as("avahi");
+    one_user_as("avahi");
     // A record larger than the link carries, avahi does not send.
     network.jumbo_frames();
     site.bench.write("publish.py", include_str!("publish.py"));

@@ -66,7 +66,9 @@ fn flags() -> Option<Vec<&'static str>> {
 }
 
 /// The servers' side is `servers` and here; the device's is `eth0` and elsewhere.
-pub(crate) struct Network(());
+pub(crate) struct Network {
+    device: &'static str,
+}
 
 impl Network {
     fn new() -> Self {
@@ -74,8 +76,10 @@ impl Network {
         for directory in ["/run/kea", "/run/named", "/run/avahi-daemon", "/run/dbus"] {
             std::fs::create_dir(directory).expect("a directory");
         }
-        let network = Self(());
         run("ip netns add device");
+        let network = Self {
+            device: "--net=/run/netns/device",
+        };
         run("ip link add servers type veth peer name eth0 netns device");
         // Link-local addresses are given below, where nobody has to wait for them.
         for command in [
@@ -109,21 +113,6 @@ impl Network {
         self.on_device("ip address flush dev eth0");
     }
 
-    /// Takes the servers' addresses that are not of the link.
-    pub(crate) fn only_the_link(&self) {
-        run("ip address delete fd42::1/64 dev servers");
-        run("ip address delete 10.42.0.1/24 dev servers");
-    }
-
-    /// Has a server whose user this is be itself: where users have namespaces, there is one user.
-    pub(crate) fn one_user_as(&self, name: &str) {
-        for (file, rest) in [("passwd", "0:0::/:/bin/false"), ("group", "0:")] {
-            let text = format!("root:x:{rest}\n{name}:x:{rest}\n");
-            std::fs::write(format!("/run/{file}"), text).expect("a file");
-            run(&format!("mount --bind /run/{file} /etc/{file}"));
-        }
-    }
-
     /// Makes the cable carry 9000 octets at a time.
     pub(crate) fn jumbo_frames(&self) {
         run("ip link set servers mtu 9000");
@@ -133,7 +122,7 @@ impl Network {
     /// What runs another program on the device.
     pub(crate) fn device(&self) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg("--net=/run/netns/device");
+        command.arg(self.device);
         command
     }
 
@@ -143,12 +132,27 @@ impl Network {
         device.args(command.split(' '));
         finish(&mut device);
     }
+}
 
-    /// What the system asks DNS with (`resolv.conf`).
-    pub(crate) fn resolver(&self, text: &str) {
-        std::fs::write("/run/resolv.conf", text).expect("a file");
-        run("mount --bind /run/resolv.conf /etc/resolv.conf");
+/// Takes the servers' addresses that are not of the link.
+pub(crate) fn only_the_link() {
+    run("ip address delete fd42::1/64 dev servers");
+    run("ip address delete 10.42.0.1/24 dev servers");
+}
+
+/// Has a server whose user this is be itself: where users have namespaces, there is one user.
+pub(crate) fn one_user_as(name: &str) {
+    for (file, rest) in [("passwd", "0:0::/:/bin/false"), ("group", "0:")] {
+        let text = format!("root:x:{rest}\n{name}:x:{rest}\n");
+        std::fs::write(format!("/run/{file}"), text).expect("a file");
+        run(&format!("mount --bind /run/{file} /etc/{file}"));
     }
+}
+
+/// What the system asks DNS with (`resolv.conf`).
+pub(crate) fn resolver(text: &str) {
+    std::fs::write("/run/resolv.conf", text).expect("a file");
+    run("mount --bind /run/resolv.conf /etc/resolv.conf");
 }
 
 fn run(command: &str) {

@@ -1,7 +1,7 @@
 //! The sources that need no DHCP: a stick, and a server known from manufacture.
 
 use crate::daemon::Daemon;
-use crate::namespaces::alone;
+use crate::namespaces::{alone, resolver};
 use crate::site::SERIAL;
 use crate::story::{PORT, bootstraps, site};
 
@@ -45,7 +45,7 @@ fn a_server_known_from_manufacture_by_name() {
     alone(&a_server_known_from_manufacture_by_name, |network| {
         network.address("10.42.0.42/24");
         let site = site("boot.birch.example");
-        network.resolver("nameserver 10.42.0.1\n");
+        resolver("nameserver 10.42.0.1\n");
         let server = Daemon::start(
             &site.bench,
             "dnsmasq",

@@ -111,7 +111,7 @@ pub(super) fn times<E>(
     let mut at = Duration::ZERO;
     let mut pause = FIRST_PAUSE;
     loop {
-        at += pause - CHANCE + (2 * CHANCE).mul_f64(fraction()?);
+        at += pause.saturating_sub(CHANCE) + (2 * CHANCE).mul_f64(fraction()?);
         if at >= patience {
             return Ok(times);
         }

@@ -123,7 +123,7 @@ pub(super) const CLIENT_PORT: u16 = 546;
 
 const INF_MAX_DELAY: Duration = Duration::from_secs(1);
 const INF_TIMEOUT: Duration = Duration::from_secs(1);
-const INF_MAX_RT: Duration = Duration::from_secs(3600);
+const INF_MAX_RT: Duration = Duration::from_hours(1);
 
 const REPLY: u8 = 7;
 const INFORMATION_REQUEST: u8 = 11;
