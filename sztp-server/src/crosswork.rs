@@ -153,17 +153,26 @@ impl Handler for CrossworkApi {
     }
 }
 
+/// What is in a CSV file of Crosswork.
+#[derive(Debug, Default)]
+pub(crate) struct CsvRows {
+    /// Members of devices.
+    pub(crate) good: Vec<Value>,
+    /// Numbers of other rows, and what is wrong with them.
+    pub(crate) bad: Vec<(u64, String)>,
+}
+
 /// Device entries or serial numbers in Crosswork's CSV, as rows for an import. Rows that cannot be
 /// mapped are said with their number.
-pub(crate) fn rows_of_csv(octets: &[u8]) -> Result<(Vec<Value>, Vec<(u64, String)>), String> {
-    let (mut rows, mut bad) = (Vec::new(), Vec::new());
+pub(crate) fn rows_of_csv(octets: &[u8]) -> Result<CsvRows, String> {
+    let mut rows = CsvRows::default();
     for (number, entry) in (1..).zip(table::entries(octets)?) {
         match nodes::members_of(&entry) {
-            Ok(members) => rows.push(Value::Object(members)),
-            Err(problem) => bad.push((number, problem)),
+            Ok(members) => rows.good.push(Value::Object(members)),
+            Err(problem) => rows.bad.push((number, problem)),
         }
     }
-    Ok((rows, bad))
+    Ok(rows)
 }
 
 async fn no_such_call() -> Reply {

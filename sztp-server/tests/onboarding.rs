@@ -392,7 +392,7 @@ fn netbox(state: &Mutex<Netbox>, asked: &Asked) -> Told {
                 wanted("serial").is_some_and(|serial| one["serial"] == serial)
             })),
             "/api/dcim/interfaces/" => list(matching(&state.interfaces, |one| {
-                wanted("device_id") == Some(one["device"]["id"].to_string())
+                wanted("device_id").and_then(|id| id.parse().ok()) == one["device"]["id"].as_i64()
                     && wanted("name").is_some_and(|name| one["name"] == name)
             })),
             "/api/ipam/ip-addresses/" => list(matching(&state.addresses, |one| {

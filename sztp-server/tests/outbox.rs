@@ -41,7 +41,7 @@ fn what_was_to_be_told_is_told_after_kill_9() {
         if seen.load(Ordering::SeqCst) {
             Told::status(200)
         } else {
-            Told::status(200).after(Duration::from_secs(600))
+            Told::status(200).after(Duration::from_mins(10))
         }
     });
     hook.anchor(directory.path());

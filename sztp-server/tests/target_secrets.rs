@@ -163,7 +163,9 @@ fn what_opens_other_systems_is_shown_to_nobody() {
         .admin()
         .send(&format!("/api/v1/devices/{SERIAL}"))
         .text();
-    shown += &format!("{:?}", rig.history(SERIAL));
+    for entry in rig.history(SERIAL) {
+        shown += &entry.to_string();
+    }
     rig.stop();
     assert!(shown.contains("answered 400"), "{shown}");
 

@@ -219,7 +219,7 @@ fn what_fails_is_told_again_under_the_same_id_and_holds_back_what_follows() {
 #[test]
 fn a_slow_target_holds_up_no_other() {
     let made = tempfile::tempdir().expect("a directory");
-    let slow = Counterpart::start(|_| Told::status(200).after(Duration::from_secs(60)));
+    let slow = Counterpart::start(|_| Told::status(200).after(Duration::from_mins(1)));
     let fast = Counterpart::start(|_| Told::status(200));
     let begun = Instant::now();
     let mut rig = Rig::start_with(|config| {

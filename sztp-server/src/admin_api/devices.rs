@@ -116,12 +116,12 @@ async fn from_crosswork(
     body: Body,
 ) -> Result<Response<Body>, ApiError> {
     let octets = receive(Request::new(body), api.limits.max_admin_body_bytes).await?;
-    let (rows, bad) = rows_of_csv(&octets).map_err(|problem| ApiError::bad_request(&problem))?;
+    let rows = rows_of_csv(&octets).map_err(|problem| ApiError::bad_request(&problem))?;
     let mut report = ImportReport {
         dry_run: query.dry_run,
         ..ImportReport::default()
     };
-    for (row, problem) in bad {
+    for (row, problem) in rows.bad {
         let error = InventoryError::Row { problem };
         report.push(ImportRow {
             row,
@@ -132,7 +132,7 @@ async fn from_crosswork(
         });
     }
     if report.refused == 0 || !query.all_or_nothing {
-        let document = Value::Array(rows).to_string();
+        let document = Value::Array(rows.good).to_string();
         let imported = api
             .service
             .import_devices(document.as_bytes(), ImportFormat::Json, query.options())

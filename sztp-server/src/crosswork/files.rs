@@ -39,7 +39,7 @@ pub(super) async fn configurations(
         found.extend(wanted.map(shown));
         page.after = listed.next;
         if page.after.is_none() {
-            return Ok(content(found));
+            return Ok(content(&found));
         }
     }
 }
@@ -126,7 +126,7 @@ pub(super) async fn images(
         }
         page.after = listed.next;
         if page.after.is_none() {
-            return Ok(content(found));
+            return Ok(content(&found));
         }
     }
 }
@@ -183,7 +183,7 @@ fn shown(template: &Template) -> Value {
     })
 }
 
-fn content(found: Vec<Value>) -> Reply {
+fn content(found: &[Value]) -> Reply {
     let total = found.len();
     Reply::with(
         200,

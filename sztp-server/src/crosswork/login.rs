@@ -106,7 +106,7 @@ fn refused(message: &str) -> Reply {
     Reply::refused(401, message).in_http()
 }
 
-const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
+const LIFETIME: Duration = Duration::from_hours(8);
 const MAX_SESSIONS: usize = 1000;
 const MAX_BODY: usize = 16 * 1024;
 

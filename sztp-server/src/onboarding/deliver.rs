@@ -283,4 +283,4 @@ fn random() -> u8 {
 /// Between looks at the database: for what is due only now, and for what other instances wrote.
 const LOOK: Duration = Duration::from_secs(1);
 
-const FORGETTING: Duration = Duration::from_secs(600);
+const FORGETTING: Duration = Duration::from_mins(10);

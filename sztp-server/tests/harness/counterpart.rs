@@ -136,7 +136,7 @@ impl Counterpart {
                         told.body.len()
                     );
                     for (name, value) in &told.headers {
-                        head.push_str(&format!("{name}: {value}\r\n"));
+                        head += &[name, ": ", value, "\r\n"].concat();
                     }
                     let _ = stream.write_all(format!("{head}\r\n{}", told.body).as_bytes());
                     stream.conn.send_close_notify();
