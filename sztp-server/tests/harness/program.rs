@@ -28,7 +28,7 @@ impl Program {
              [limits]\nreports_per_minute = 0\n{database}"
         );
         fs::write(directory.join("sztp-server.toml"), config).expect("written");
-        let process = Command::new(env!("CARGO_BIN_EXE_sztp-server"))
+        let process = Command::new(PROGRAM.expect("the tests of sztp-server have it"))
             .args(["--config", "sztp-server.toml"])
             .env("SZTP_LOG", "error")
             .current_dir(directory)
@@ -144,3 +144,6 @@ impl Drop for Program {
         let _ = self.process.wait();
     }
 }
+
+/// None where tests of other packages use this.
+const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_sztp-server");
