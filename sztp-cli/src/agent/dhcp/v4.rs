@@ -54,7 +54,6 @@ impl Question for Inform {
         message.extend_from_slice(&[0; SNAME_OCTETS + FILE_OCTETS]);
         message.extend_from_slice(&MAGIC_COOKIE);
         message.extend_from_slice(&[OPTION_MESSAGE_TYPE, 1, DHCPINFORM]);
-        // LEDGER: 8572-8.1-01
         message.extend_from_slice(&[OPTION_PARAMETER_REQUEST_LIST, 1, OPTION_V4_SZTP_REDIRECT]);
         let [high, low] = MAX_MESSAGE_OCTETS.to_be_bytes();
         message.extend_from_slice(&[OPTION_MAX_MESSAGE_SIZE, 2, high, low]);

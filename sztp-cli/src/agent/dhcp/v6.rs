@@ -51,7 +51,6 @@ impl Question for InformationRequest {
         let hundredths = u16::try_from(elapsed.as_millis() / 10).unwrap_or(u16::MAX);
         option(OPTION_ELAPSED_TIME, &hundredths.to_be_bytes());
         // The first two are asked for whether or not one cares (RFC 8415 §18.2.6).
-        // LEDGER: 8572-8.2-01
         let asked = [
             OPTION_INFORMATION_REFRESH_TIME,
             OPTION_INF_MAX_RT,
