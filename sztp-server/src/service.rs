@@ -115,6 +115,10 @@ impl core::fmt::Debug for Service {
 }
 
 impl Service {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is there once, when the server starts"
+    )]
     pub(crate) fn new(
         store: Box<dyn Store>,
         materials: Materials,
