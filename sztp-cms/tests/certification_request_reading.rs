@@ -39,7 +39,10 @@ fn requests_of_openssl_are_read_and_proven() {
         ("-newkey ec -pkeyopt ec_paramgen_curve:P-521", None),
         ("-newkey ed25519", None),
         ("-newkey rsa:2048", Some(2048)),
-        ("-newkey rsa:2048 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest", Some(2048)),
+        (
+            "-newkey rsa:2048 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest",
+            Some(2048),
+        ),
     ] {
         openssl(
             directory.path(),

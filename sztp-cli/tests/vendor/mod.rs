@@ -107,8 +107,10 @@ pub(crate) fn sell(directory: &Path, serial_numbers: &[&str]) {
     let mut text = "serial-number,pinned-domain-cert\n".to_owned();
     for serial_number in serial_numbers {
         text.push_str(serial_number);
-        text.push_str(",lab/owner/pinned-domain-ca.crt
-");
+        text.push_str(
+            ",lab/owner/pinned-domain-ca.crt
+",
+        );
     }
     let aside = directory.join("sales.new");
     fs::write(&aside, text).expect("written");
