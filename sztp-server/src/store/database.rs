@@ -332,11 +332,11 @@ impl Store for Database {
 }
 
 fn load_image(connection: &Connection, name: &str) -> Result<Option<Image>, StoreError> {
-    Ok(connection.query_optional(
+    connection.query_optional(
         "SELECT name, sha256, size, created_at FROM image WHERE name = ?1",
         params![name],
         read_image,
-    )?)
+    )
 }
 
 fn read_image(row: &Row<'_>) -> Result<Image, StoreError> {

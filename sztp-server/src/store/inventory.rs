@@ -84,11 +84,11 @@ pub(super) fn device_of_alias(
     connection: &Connection,
     alias: &str,
 ) -> Result<Option<String>, StoreError> {
-    Ok(connection.query_optional(
+    connection.query_optional(
         "SELECT serial_number FROM device_alias WHERE alias = ?1",
         params![alias],
         |row| row.get(0),
-    )?)
+    )
 }
 
 /// Whether a voucher for any of a device's serial numbers came without it.
@@ -146,11 +146,9 @@ pub(super) fn voucher_for(
 
 /// Grows with each change of the catalog.
 pub(super) fn generation(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(
-        connection.query_one("SELECT generation FROM catalog WHERE id = 1", &[], |row| {
-            row.get(0)
-        })?,
-    )
+    connection.query_one("SELECT generation FROM catalog WHERE id = 1", &[], |row| {
+        row.get(0)
+    })
 }
 
 /// Devices that have a voucher, as one for a serial number comes or goes. Answers the device.

@@ -28,7 +28,7 @@ impl Writer {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sztp-store-writer".to_owned())
-            .spawn(move || run(connection, queue, &commits))?;
+            .spawn(move || run(&connection, queue, &commits))?;
         Ok((Self { jobs }, thread))
     }
 
@@ -82,11 +82,11 @@ where
     }
 }
 
-fn run(connection: Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &Commits) {
+fn run(connection: &Connection, mut queue: mpsc::Receiver<Box<dyn Job>>, commits: &Commits) {
     while let Some(first) = queue.blocking_recv() {
         let mut jobs = vec![first];
         let begun = Instant::now();
-        let committed = commit_patiently(&connection, &mut jobs, &mut queue);
+        let committed = commit_patiently(connection, &mut jobs, &mut queue);
         commits.time.observe(begun.elapsed().as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a few hundred at most")]
         commits.size.observe(jobs.len() as f64);

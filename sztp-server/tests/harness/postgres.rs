@@ -23,7 +23,7 @@ pub struct Postgres {
 /// The shell that stops the server when its standard input ends.
 struct Keeper {
     process: Child,
-    _alive: ChildStdin,
+    alive: ChildStdin,
 }
 
 static DATABASES: AtomicU32 = AtomicU32::new(0);
@@ -231,7 +231,7 @@ impl Postgres {
         }
         *self.keeper.lock().expect("no panic") = Some(Keeper {
             process: keeper,
-            _alive: alive,
+            alive,
         });
     }
 
@@ -270,11 +270,8 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         let keeper = self.keeper.lock().ok().and_then(|mut keeper| keeper.take());
         if let Some(keeper) = keeper {
-            let Keeper {
-                mut process,
-                _alive,
-            } = keeper;
-            drop(_alive);
+            let Keeper { mut process, alive } = keeper;
+            drop(alive);
             let _ = process.wait();
         } else {
             let _ = fs::remove_dir_all(&self.directory);

@@ -21,11 +21,11 @@ impl CatalogStore for Database {
 
     fn template_content(&self, id: i64) -> StoreFuture<'_, Option<Vec<u8>>> {
         self.read(move |connection| {
-            Ok(connection.query_optional(
+            connection.query_optional(
                 "SELECT content FROM template_version WHERE id = ?1",
                 params![id],
                 |row| row.get(0),
-            )?)
+            )
         })
     }
 

@@ -32,7 +32,7 @@ impl DeviceStore for Database {
             };
             connection.nested("import", import, |outcomes| {
                 let refused = outcomes.iter().any(ImportOutcome::is_refusal);
-                !options.dry_run && !(options.all_or_nothing && refused)
+                !(options.dry_run || options.all_or_nothing && refused)
             })
         })
     }

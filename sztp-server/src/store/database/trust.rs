@@ -120,11 +120,11 @@ impl TrustStore for Database {
     fn is_unknown(&self, serial_number: &str) -> StoreFuture<'_, bool> {
         let serial_number = serial_number.to_owned();
         self.read(move |connection| {
-            Ok(connection.query_one(
+            connection.query_one(
                 "SELECT EXISTS (SELECT 1 FROM unknown_device WHERE serial_number = ?1)",
                 params![serial_number],
                 |row| row.get(0),
-            )?)
+            )
         })
     }
 
@@ -182,11 +182,11 @@ impl TrustStore for Database {
                 Some(filed) => filed,
                 None => serial_number.clone(),
             };
-            Ok(connection.query_optional(
+            connection.query_optional(
                 "SELECT code FROM activation_code WHERE serial_number = ?1",
                 params![filed],
                 |row| row.get(0),
-            )?)
+            )
         })
     }
 }
