@@ -78,7 +78,7 @@ struct Cli {
 enum Command {
     #[cfg(feature = "operator")]
     #[command(flatten)]
-    Operator(operator::OperatorCommand),
+    Operator(Box<operator::OperatorCommand>),
     #[command(subcommand)]
     Agent(agent::AgentCommand),
 }

@@ -284,7 +284,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let marker = folder.path().join("marker");
         let script = sleeper(&marker);
-        let running = ended(&script, Duration::from_secs(60));
+        let running = ended(&script, Duration::from_mins(1));
         let started = wait_for(|| marker.metadata().is_ok_and(|file| file.len() > 0));
         tokio::select! {
             outcome = running => panic!("{outcome:?}"),
@@ -302,7 +302,7 @@ mod tests {
             marker.display()
         );
         let begun = std::time::Instant::now();
-        let outcome = ended(&script, Duration::from_secs(60)).await;
+        let outcome = ended(&script, Duration::from_mins(1)).await;
         assert!(begun.elapsed() < Duration::from_secs(20));
         assert!(matches!(outcome, Ended::Warning(text) if text.ends_with("3: said")));
         assert!(lives(&marker), "it is left alone");

@@ -91,6 +91,10 @@ impl IdevidKey {
     }
 
     /// None if the token does not let the key decrypt.
+    #[cfg_attr(
+        not(feature = "pkcs11"),
+        expect(clippy::unnecessary_wraps, reason = "a key in a token may not decrypt")
+    )]
     pub(super) fn decryptor(&self) -> Option<Arc<dyn Decryptor>> {
         match self {
             Self::InMemory(key) => Some(Arc::new(key.clone())),

@@ -47,6 +47,7 @@ impl Workbench {
         self.finish(sztp, arguments, environment)
     }
 
+    #[allow(dead_code, reason = "only some tests run it in a namespace")]
     /// Runs `sztp` by way of a program that runs another one, as `nsenter` does.
     pub(crate) fn run_by(&self, mut way: Command, arguments: &str) -> Ran {
         way.arg(env!("CARGO_BIN_EXE_sztp"));
