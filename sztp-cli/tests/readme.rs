@@ -74,11 +74,17 @@ fn run(document: &Path, line: usize, script: &str, directory: &Path) {
             .expect("cargo starts");
         assert!(built.success(), "sztp-server cannot be built");
     }
+    // Only these two: other programs that cargo has built may be named like one of the system.
+    let first = tempfile::tempdir().expect("a temporary directory");
+    for program in ["sztp", "sztp-server"] {
+        std::os::unix::fs::symlink(programs.join(program), first.path().join(program))
+            .expect("a link");
+    }
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", script])
         .current_dir(directory)
-        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("PATH", format!("{}:{path}", first.path().display()))
         .stdin(Stdio::null())
         .output()
         .expect("bash starts");
