@@ -18,10 +18,10 @@ use sztp_core::artifacts::owner_certificate_artifact;
 
 use self::trust::FileTrust;
 use crate::config::split_public_url;
+use crate::est::EstClient;
 use crate::lab::{Identity, LabOptions, LabPki};
 use crate::model::Expiry;
 use crate::server::Notice;
-use crate::est::EstClient;
 use crate::service::{BuiltInCa, MasaAccess, token_hash};
 use crate::store::StoredTrust;
 use crate::{Config, ServerError};

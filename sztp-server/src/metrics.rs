@@ -188,7 +188,12 @@ impl Metrics {
             .write(out, "enrolment", "Certificates asked for of others");
         self.ldevids.write(out);
         let name = "sztp_reports_refused_total";
-        describe(out, name, "counter", "Reports of devices that report too often");
+        describe(
+            out,
+            name,
+            "counter",
+            "Reports of devices that report too often",
+        );
         sample(out, name, &[], load(&self.too_many_reports));
         self.progress.write(out);
     }

@@ -1,7 +1,7 @@
 //! The server as a whole: from a configuration to two listeners, and down again.
 
-mod crosswork;
 mod backup;
+mod crosswork;
 mod data_dir;
 
 use std::fmt;

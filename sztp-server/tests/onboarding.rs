@@ -457,7 +457,11 @@ fn matching(all: &[Value], is_wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
 
 fn by_id<'a>(all: &'a mut [Value], path: &str) -> Option<&'a mut Value> {
     let id = path.trim_end_matches('/').rsplit('/').next()?;
-    all.iter_mut().find(|one| one["id"].as_u64().is_some_and(|number| id == number.to_string()))
+    all.iter_mut().find(|one| {
+        one["id"]
+            .as_u64()
+            .is_some_and(|number| id == number.to_string())
+    })
 }
 
 fn assign(address: &mut Value, interfaces: &[Value], body: &Value) {

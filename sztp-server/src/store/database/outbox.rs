@@ -205,9 +205,7 @@ fn forget(
         )?;
     }
     // One that was never served has said nothing.
-    if before != State::Unprovisioned
-        && matches!(after, State::Unprovisioned | State::InProgress)
-    {
+    if before != State::Unprovisioned && matches!(after, State::Unprovisioned | State::InProgress) {
         connection.execute(
             "DELETE FROM device_contact WHERE serial_number = ?1",
             params![serial_number],
