@@ -254,7 +254,7 @@ fn failures_are_counted_by_stage_and_reason() {
     ));
     let report = ran.refused("simulate.unexpected").json();
     assert_eq!(report["failures"][0]["stage"], "connect", "{report}");
-    assert_eq!(report["failures"][0]["code"], "device.unreachable");
+    assert_eq!(report["failures"][0]["code"], "tls.server-untrusted");
 }
 
 #[test]

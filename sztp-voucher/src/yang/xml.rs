@@ -26,7 +26,7 @@ pub(super) fn decode(
 
 /// A namespace is written once and held by each element: a long one would take a multiple of the
 /// document's size.
-const MAX_NAMESPACE_OCTETS: usize = 256;
+pub(super) const MAX_NAMESPACE_OCTETS: usize = 256;
 
 const MAX_DETAIL_CHARACTERS: usize = 160;
 

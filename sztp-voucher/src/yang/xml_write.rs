@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::check::{is_yang_char, member_name};
 use super::json::canonical;
+use super::xml::MAX_NAMESPACE_OCTETS;
 use super::{Encoding, Kind, LeafType, Module, Node, YangError};
 
 pub(super) fn encode(value: &Value, top: &[&'static Node]) -> Result<Vec<u8>, YangError> {
@@ -118,7 +119,10 @@ fn write_unknown(out: &mut String, name: &str, value: &Value, namespace: &str) {
         Some((module, local)) => (format!("urn:ietf:params:xml:ns:yang:{module}"), local),
         None => (namespace.to_owned(), name),
     };
-    if !is_xml_name(local) {
+    let mut written = String::new();
+    escape(&mut written, &inner);
+    // What no reader would take is left out.
+    if !is_xml_name(local) || written.len() > MAX_NAMESPACE_OCTETS {
         return;
     }
     for entry in entries {
