@@ -123,7 +123,16 @@ impl Verdict {
 
 async fn validate(mut prepared: Prepared) -> Result<Verdict, Failure> {
     files::make_directory(&prepared.state_dir)?;
-    let _alone = OnlyAgent::in_directory(&prepared.state_dir, prepared.behaviour.timeout)?;
+    let alone = OnlyAgent::in_directory(&prepared.state_dir, prepared.behaviour.timeout);
+    let _alone = match alone {
+        // Both pass by themselves.
+        Err(busy) if matches!(busy.code(), "agent.already-running" | "agent.hook-running") => {
+            return Ok(Verdict::TryAgain {
+                failures: vec![busy],
+            });
+        }
+        other => other?,
+    };
     let mut state = State::load(&prepared.state_dir)?;
     // What `sztp agent run` came to know of the time.
     let config = device_config(&prepared, &state);

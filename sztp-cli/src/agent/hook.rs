@@ -55,7 +55,10 @@ impl Program<'_> {
         };
         let mut child = match spawn(&mut command).await {
             Ok(child) => child,
-            Err(error) => return Ended::Error(format!("{name} cannot be run: {error}")),
+            Err(error) => {
+                note.ended();
+                return Ended::Error(format!("{name} cannot be run: {error}"));
+            }
         };
         let group = Group::of(&child);
         if let Some(group) = &group
@@ -98,6 +101,7 @@ impl Program<'_> {
             // What it has started to stay is left alone.
             group.release();
         }
+        note.ended();
         match outcome {
             Ok(status) => judged(&name, status, &[out, err].concat()),
             Err(error) => Ended::Error(format!("{name}: {error}")),

@@ -46,23 +46,29 @@ pub(super) struct RunningHook {
 }
 
 impl RunningHook {
-    /// Before a hook is started.
-    pub(super) fn announce(state_dir: &Path) -> io::Result<Self> {
+    /// Before a hook is started. One that was broken off is gone then, to the last process.
+    pub(super) fn announce(state_dir: &Path) -> Result<Self, Failure> {
+        Self::stop_left_over(state_dir, GRACE)?;
         let path = state_dir.join(NOTE);
-        // A file of its own: what an earlier hook has started to stay holds the lock of another.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = open(&path)?;
-        file.lock()?;
-        fcntl_setfd(&file, FdFlags::empty())?;
+        let locked = || {
+            let file = open(&path)?;
+            file.lock()?;
+            fcntl_setfd(&file, FdFlags::empty())?;
+            Ok(file)
+        };
+        let file = locked().map_err(|error: io::Error| unusable(&path, &error))?;
         Ok(Self { path, file })
     }
 
     /// Once it is started: which process group to stop.
     pub(super) fn started(&mut self, group: Pid) -> io::Result<()> {
         writeln!(self.file, "{}", group.as_raw_nonzero())
+    }
+
+    /// It has come to its end: what it has started to stay is left alone.
+    pub(super) fn ended(self) {
+        // If it stays, the next finds a note whose lock is free, or stops what holds it.
+        let _ = fs::remove_file(&self.path);
     }
 
     fn stop_left_over(state_dir: &Path, patience: Duration) -> Result<(), Failure> {
@@ -75,10 +81,15 @@ impl RunningHook {
         if matches!(gone, Ok(false)) {
             let mut text = String::new();
             let _ = (&file).take(64).read_to_string(&mut text);
-            let noted = text.trim().parse().ok().and_then(Pid::from_raw);
+            let noted = text.trim().parse().ok().filter(|number| *number > 1);
+            let noted = noted.and_then(Pid::from_raw);
             for signal in [Signal::TERM, Signal::KILL] {
-                // The agent may have been killed before it could write down a number.
-                for group in noted.into_iter().chain(groups_that_hold(&file)) {
+                // The number that is written down may be somebody else's by now.
+                let mut groups = groups_that_hold(&file);
+                if groups.is_empty() {
+                    groups.extend(noted);
+                }
+                for group in groups {
                     let _ = kill_process_group(group, signal);
                 }
                 gone = locked_within(&file, GRACE);
@@ -98,13 +109,6 @@ impl RunningHook {
             .at(&path));
         }
         fs::remove_file(&path).map_err(|error| unusable(&path, &error))
-    }
-}
-
-impl Drop for RunningHook {
-    fn drop(&mut self) {
-        // If it stays, the next agent finds a note whose lock is free.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

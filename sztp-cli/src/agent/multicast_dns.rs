@@ -34,7 +34,10 @@ pub(super) async fn ask(name: &Name, types: &[Type]) -> Result<Vec<Told>, String
     let interfaces = Interface::all().map_err(|error| failed(&error))?;
     let mut asked = Vec::new();
     let mut problem = None;
-    for interface in interfaces.iter().take(MAX_INTERFACES) {
+    let reachable = interfaces
+        .iter()
+        .filter(|interface| interface.v4.is_some() || interface.link_local.is_some());
+    for interface in reachable.take(MAX_INTERFACES) {
         for group in [GROUP_V4, GROUP_V6] {
             match open(interface, group) {
                 Ok(Some(socket)) => asked.push((socket, at(group, interface), interface.index)),

@@ -416,6 +416,13 @@ impl Options {
 
     fn sources(&self) -> Result<DeviceSources, Failure> {
         let bad = |problem: String| Failure::usage("usage.value", problem);
+        // The command line has been judged; the file has not.
+        if self
+            .dhcp_timeout
+            .is_some_and(|secs| !(1..=600).contains(&secs))
+        {
+            return Err(bad("dhcp-timeout is not from 1 to 600 seconds".to_owned()));
+        }
         let servers = self.dns_server.iter();
         let servers = servers.map(|text| dns::server(text).map_err(&bad));
         let domains = self.dns_domain.iter();

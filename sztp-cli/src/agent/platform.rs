@@ -60,10 +60,11 @@ impl Agent {
             state,
         };
         // Left by somebody who removed the state to begin anew.
-        if agent.state.machine == SavedState::default() {
+        if agent.state.is_new {
             remove(&agent.attempt())?;
             own_certificate::forget(&agent.behaviour.state_dir)?;
             remove_downloads(&agent.behaviour.state_dir);
+            agent.state.save()?;
         }
         Ok(agent)
     }

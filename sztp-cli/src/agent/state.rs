@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// The time before which it certainly is not; it never goes back.
     clock_floor: Option<UnixTime>,
     pub(super) machine: SavedState,
+    /// There was none.
+    pub(super) is_new: bool,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -36,11 +38,12 @@ struct Document {
 impl State {
     pub(crate) fn load(directory: &Path) -> Result<Self, Failure> {
         let path = directory.join("agent.json");
-        let document = if path.exists() {
+        let is_new = !path.exists();
+        let document = if is_new {
+            Document::default()
+        } else {
             let text = files::read_text(&path)?;
             serde_json::from_str(&text).map_err(|error| damaged(&path, &error))?
-        } else {
-            Document::default()
         };
         let hash = |text: String| sha256_hex(&text).map_err(|problem| damaged(&path, &problem));
         Ok(Self {
@@ -51,6 +54,7 @@ impl State {
                 .map(|text| UnixTime::parse_rfc3339(&text).map_err(|error| damaged(&path, &error)))
                 .transpose()?,
             machine: document.machine,
+            is_new,
             path,
         })
     }

@@ -91,11 +91,17 @@ fn status(
     let mut lists: Vec<usize> = (0..crls.len())
         .filter(|index| crls[*index].is_by_issuer_of(certificate))
         .collect();
-    // Of lists that are equally new, one that revokes goes before one that does not.
+    // Of lists that are equally new, one that revokes goes before one that does not, and one that
+    // takes a revocation back goes last.
     let serial = certificate.serial_bytes();
     lists.sort_by_cached_key(|index| {
         let list = &crls[*index];
-        std::cmp::Reverse((list.recency(), list.entry(serial).is_some()))
+        let weight = match list.entry(serial).map(|entry| entry.reason) {
+            Some(RevocationReason::RemoveFromCrl) => 0,
+            None => 1,
+            Some(_) => 2,
+        };
+        std::cmp::Reverse((list.recency(), weight))
     });
 
     let points = distribution_points(certificate)?;

@@ -82,7 +82,9 @@ impl Pkcs11Signer {
             return Err(Pkcs11Error::AlwaysAuthenticate);
         }
         let public = public_key(&session, key)?;
-        let decrypts = decryption::is_possible(&session, key, public.kind(), knows)?;
+        // A token that does not want to be asked still signs.
+        let decrypts =
+            decryption::is_possible(&session, key, public.kind(), knows).unwrap_or(false);
         Ok(Self {
             session: Mutex::new(session),
             decrypts,

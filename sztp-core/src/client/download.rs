@@ -70,7 +70,11 @@ pub(super) async fn download(
     let outcome = within("the download", limit, download.go_on_to_the_end()).await;
     if let Err(fault) = outcome.and_then(|outcome| outcome) {
         // What is left is of use to another attempt, if anything.
-        if !matches!(fault, Fault::Interrupted(_) | Fault::TimedOut { .. }) {
+        let passes = matches!(
+            fault,
+            Fault::Interrupted(_) | Fault::TimedOut { .. } | Fault::Status(429 | 500..=599)
+        );
+        if !passes {
             download.place.forget();
         }
         return Err(fault);
