@@ -223,6 +223,17 @@ fn a_status_is_never_believed_of_just_anybody() {
     assert_eq!(code, 200);
     let history = rig.history("OTHER").pop().expect("an entry").to_string();
     assert!(history.contains("by an operator"), "{history}");
+    let audit = rig
+        .admin()
+        .send("/api/v1/audit?object=device%20OTHER")
+        .text();
+    assert!(audit.contains("report-status Provisioned"), "{audit}");
+    let contact = rig.admin().send("/api/v1/devices/OTHER/contact").json();
+    assert_eq!(
+        contact["peer"],
+        Value::Null,
+        "an operator is not the device"
+    );
     let log = rig
         .history(SERIAL)
         .iter()
@@ -241,7 +252,8 @@ fn it_is_off_until_it_is_wanted_and_open_only_where_that_is_said() {
     });
     begun(&open, SERIAL);
     let call = r#"curl --silent --cacert "$CACERT" --write-out '\n%{http_code}' -X PATCH \
-        -d '{"serialNumber":"FOC2330R1KX","status":"Provisioned"}' \
+        -d '{"serialNumber":"FOC2330R1KX","status":"Provisioned",
+             "ipAddress":{"inetAddressFamily":"IPV4","ipaddrs":"192.0.2.66","mask":24}}' \
         $URL/crosswork/ztp/v1/deviceinfo/status"#;
     let output = Command::new("bash")
         .args(["-c", call])
@@ -252,6 +264,33 @@ fn it_is_off_until_it_is_wanted_and_open_only_where_that_is_said() {
     assert_eq!(printed(&output).0, 200);
     let history = open.history(SERIAL).pop().expect("an entry").to_string();
     assert!(history.contains("nobody who has proved"), "{history}");
+    let contact = open
+        .admin()
+        .send(&format!("/api/v1/devices/{SERIAL}/contact"));
+    assert_eq!(contact.json()["address"], Value::Null, "{}", contact.text());
+}
+
+#[test]
+fn who_may_only_look_deletes_nothing_whatever_it_is_called() {
+    let rig = rig();
+    let spec = json!({"name": "watcher", "role": "viewer"});
+    let made = rig.admin().data(spec.to_string()).send("/api/v1/tokens");
+    let viewer = made.json()["secret"].as_str().expect("a secret").to_owned();
+    let call = r#"curl --silent --cacert "$CACERT" --write-out '\n%{http_code}' \
+        --oauth2-bearer $TOKEN -X $METHOD $URL/crosswork$WHAT"#;
+    let called = |method: &str, what: &str| {
+        let variables = [
+            ("TOKEN", viewer.as_str()),
+            ("METHOD", method),
+            ("WHAT", what),
+        ];
+        printed(&script(&rig, call, &variables)).0
+    };
+    assert_eq!(called("GET", "/configsvc/v1/configs"), 200);
+    for name in ["config", "query", "count", "edge"] {
+        let what = format!("/configsvc/v1/configs/{name}");
+        assert_eq!(called("DELETE", &what), 403, "{name}");
+    }
 }
 
 /// A program as those that automate Crosswork: log in, load serial numbers, vouchers and

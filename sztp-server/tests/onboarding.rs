@@ -596,7 +596,7 @@ fn a_device_is_onboarded_when_the_last_of_its_targets_has_it() {
             name: name.to_owned(),
             url: format!("{}/devices", counterpart.url()),
             anchors: vec![counterpart.anchor(made.path())],
-            secret_file: secret(made.path(), "secret", "whsec_c2VjcmV0"),
+            secret_file: secret(made.path(), "secret", "whsec_c2VjcmV0IG9mIHRoZSB0ZXN0"),
             peer_address: false,
         })
     };

@@ -45,7 +45,7 @@ fn what_was_to_be_told_is_told_after_kill_9() {
         }
     });
     hook.anchor(directory.path());
-    fs::write(directory.path().join("secret"), "s3cret").expect("written");
+    fs::write(directory.path().join("secret"), "a secret of the hook").expect("written");
     let extra = format!(
         "[delivery]\nlease_secs = 3\ntimeout_secs = 600\n\
          [[webhooks]]\nname = \"operations\"\nurl = \"{}\"\nanchors = [\"counterpart-{}.crt\"]\n\

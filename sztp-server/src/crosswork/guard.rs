@@ -10,6 +10,7 @@ use http::{Method, Request, Response};
 
 use super::Api;
 use super::reply::Reply;
+use crate::access::Principal;
 use crate::model::{AuditRecord, Role};
 use crate::service::{Peer, new_id, now};
 use crate::store::audit;
@@ -24,6 +25,27 @@ pub(super) async fn admit(
     match admitted(&api, request, next).await {
         Ok(response) => response,
         Err(error) => Reply::from(error).into_response(),
+    }
+}
+
+/// The line for the audit log of what somebody is about to do.
+pub(super) fn record(
+    principal: &Principal,
+    peer: &Peer,
+    action: String,
+    object: String,
+) -> AuditRecord {
+    AuditRecord {
+        time: now(),
+        actor: principal.name.clone(),
+        role: principal.role,
+        by: principal.by.to_owned(),
+        address: peer.address.ip().to_string(),
+        request_id: new_id(),
+        action,
+        object,
+        detail: None,
+        outcome: "done".to_owned(),
     }
 }
 
@@ -42,22 +64,18 @@ async fn admitted(
     let path = request.uri().path().to_owned();
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or_else(|| path.clone(), |matched| matched.as_str().to_owned());
+    // The route, as the path may end in a name that somebody has chosen.
     let is_read_only = request.method() == Method::GET
-        || ["/query", "/export", "/csvtemplate", "/count", "/config"]
-            .iter()
-            .any(|end| path.ends_with(end));
-    let record = AuditRecord {
-        time: now(),
-        actor: principal.name.clone(),
-        role: principal.role,
-        by: principal.by.to_owned(),
-        address: peer.address.ip().to_string(),
-        request_id: new_id(),
-        action: format!("{} {route}", request.method()),
-        object: format!("/crosswork{}", path.trim_start_matches("/crosswork")),
-        detail: None,
-        outcome: "done".to_owned(),
-    };
+        || (request.method() == Method::POST
+            && ["/query", "/export", "/csvtemplate", "/count", "/config"]
+                .iter()
+                .any(|end| route.ends_with(end)));
+    let record = record(
+        &principal,
+        &peer,
+        format!("{} {route}", request.method()),
+        format!("/crosswork{}", path.trim_start_matches("/crosswork")),
+    );
     let needed = if is_read_only {
         Role::Viewer
     } else {

@@ -10,11 +10,13 @@ use http::{HeaderMap, Method, Request, header};
 use serde_json::Value;
 use sztp_core::lifecycle::State as LifecycleState;
 
-use super::Api;
 use super::plain::Plain;
 use super::reply::{Reply, receive_json, text};
+use super::{Api, guard};
+use crate::access::Principal;
 use crate::model::{Connectivity, Contact, Device, Role};
 use crate::service::{Peer, StatusReport, now};
+use crate::store::audit;
 use crate::{AccessError, ServiceError};
 
 /// Takes a status. Crosswork's is a PATCH; scripts in the field POST it, too.
@@ -49,7 +51,7 @@ async fn take(api: &Api, peer: &Peer, request: Request<Body>) -> Result<Reply, R
         Err(ServiceError::DeviceMissing { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let proved_by = proof(api, (peer, is_plain), &headers, device.as_ref()).await?;
+    let proof = proof(api, (peer, is_plain), &headers, device.as_ref()).await?;
     let Some(device) = device else {
         return Err(Reply::refused(
             404,
@@ -59,14 +61,49 @@ async fn take(api: &Api, peer: &Peer, request: Request<Body>) -> Result<Reply, R
     let report = StatusReport {
         status,
         message: text(&document["message"]).map(|text| text.chars().take(MAX_MESSAGE).collect()),
-        contact: contact(&document, peer),
-        proved_by,
+        contact: match &proof {
+            Proof::Device(_) => Contact {
+                peer: Some(peer.address.ip().to_string()),
+                ..contact(&document)
+            },
+            Proof::Operator(_) => contact(&document),
+            // Where a device is managed is not for anybody to say.
+            Proof::Nobody => Contact::default(),
+        },
+        proved_by: proof.words(),
     };
-    let state = api
-        .service
-        .report_status(&device.serial_number, report)
-        .await?;
+    let reported = api.service.report_status(&device.serial_number, report);
+    let state = match &proof {
+        Proof::Operator(principal) => {
+            let record = guard::record(
+                principal,
+                peer,
+                format!("report-status {status}"),
+                format!("device {}", device.serial_number),
+            );
+            audit::Scope::new(record).run(reported).await?
+        }
+        Proof::Device(_) | Proof::Nobody => reported.await?,
+    };
     Ok(Reply::done(200, &format!("Device status is {state}")))
+}
+
+/// Whose word a status is.
+enum Proof {
+    /// The device's own; how that was proved.
+    Device(&'static str),
+    Operator(Principal),
+    Nobody,
+}
+
+impl Proof {
+    fn words(&self) -> &'static str {
+        match self {
+            Self::Device(how) => how,
+            Self::Operator(_) => "by an operator",
+            Self::Nobody => "by nobody who has proved who they are",
+        }
+    }
 }
 
 /// Whose script it is: by the device's own token or certificate, or an operator stands for it.
@@ -76,11 +113,11 @@ async fn proof(
     (peer, is_plain): (&Peer, bool),
     headers: &HeaderMap,
     device: Option<&Device>,
-) -> Result<&'static str, Reply> {
+) -> Result<Proof, Reply> {
     let unproved = || Reply::from(ServiceError::from(AccessError::Unauthenticated));
     if let Some(token) = given_token(headers) {
         if device.is_some_and(|device| api.service.is_status_token(device, &token)) {
-            return Ok("by the device's token");
+            return Ok(Proof::Device("by the device's token"));
         }
         if !token.starts_with("sztpd_") && !is_plain {
             let principal = api
@@ -90,7 +127,7 @@ async fn proof(
             principal
                 .require(Role::Operator)
                 .map_err(ServiceError::from)?;
-            return Ok("by an operator");
+            return Ok(Proof::Operator(principal));
         }
         return Err(unproved());
     }
@@ -105,13 +142,13 @@ async fn proof(
             None => false,
         };
         return if same {
-            Ok("by the device's certificate")
+            Ok(Proof::Device("by the device's certificate"))
         } else {
             Err(ServiceError::OtherDevice.into())
         };
     }
     if api.status_without_proof {
-        return Ok("by nobody who has proved who they are");
+        return Ok(Proof::Nobody);
     }
     Err(unproved())
 }
@@ -137,13 +174,13 @@ fn given_token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// How the device says that it is reached.
-fn contact(document: &Value, peer: &Peer) -> Contact {
+fn contact(document: &Value) -> Contact {
     let details = document["connectivityDetails"].as_array();
     let connectivity = details.into_iter().flatten().take(MAX_CONNECTIVITY);
     Contact {
         host_name: text(&document["hostName"]).map(|name| name.chars().take(253).collect()),
         address: address(&document["ipAddress"]),
-        peer: Some(peer.address.ip().to_string()),
+        peer: None,
         ssh_host_keys: Vec::new(),
         connectivity: connectivity
             .filter_map(|one| {

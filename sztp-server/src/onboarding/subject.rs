@@ -31,9 +31,11 @@ impl Subject {
         set.or(self.contact.host_name.as_deref())
     }
 
-    /// A name in any case.
+    /// Its name in the inventory: the operator's word alone, as a device that names itself could take
+    /// another's entry.
     pub(super) fn name(&self) -> &str {
-        self.host_name().unwrap_or(&self.device.serial_number)
+        let set = self.device.spec.host_name.as_deref();
+        set.unwrap_or(&self.device.serial_number)
     }
 
     /// Where it is managed: what the operator says, or else what it says, or else, if that may be,

@@ -128,6 +128,11 @@ fn sign(secret: &Secret, id: &str, timestamp: &str, body: &str) -> Result<String
         })?,
         None => secret.expose().as_bytes().to_vec(),
     };
+    if key.len() < MIN_KEY_OCTETS {
+        return Err(Undelivered::later(
+            "the secret has fewer than 16 octets, so that anybody could guess it",
+        ));
+    }
     let mut mac = Hmac::<Sha256>::new_from_slice(&key)
         .map_err(|_| Undelivered::later("the secret cannot be a key"))?;
     for part in [id, ".", timestamp, ".", body] {
@@ -138,6 +143,9 @@ fn sign(secret: &Secret, id: &str, timestamp: &str, body: &str) -> Result<String
         STANDARD.encode(mac.finalize().into_bytes())
     ))
 }
+
+/// A shorter key can be guessed.
+const MIN_KEY_OCTETS: usize = 16;
 
 #[cfg(test)]
 mod tests {

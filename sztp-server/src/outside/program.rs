@@ -42,7 +42,7 @@ impl Program {
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| {
                 // What opens the server's keys is none of its business.
-                !name.to_string_lossy().ends_with("_PASSPHRASE")
+                name != "PGPASSWORD" && !name.to_string_lossy().ends_with("_PASSPHRASE")
             }))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,5 +1,6 @@
 //! How a database server is reached: its URL, a password, TLS.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,7 +48,11 @@ impl Options {
             .keepalives_interval(SILENCE / 4)
             .tcp_user_timeout(SILENCE)
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
-        let is_local = config.get_hosts().iter().all(is_local);
+        // Where `hostaddr` is given, that is where it connects to.
+        let named = config.get_hosts().len() + config.get_hostaddrs().len();
+        let is_local = named > 0
+            && config.get_hosts().iter().all(is_local)
+            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
         let tls = match security.mode.as_deref() {
             Some("disable") => tls::Security::None,
             Some("require") => tls::Security::Unverified,
