@@ -112,6 +112,8 @@ impl Device {
         let report = self.report(stage, Some(message));
         self.note_failure(kind);
         self.stage = Stage::Searching;
+        // The next server gets a key of its own (RFC 9646 §2.3).
+        self.key_kept = false;
         self.plan.clear();
         self.plan_first([self.changed.then_some(Step::Rollback), report]);
     }
