@@ -200,9 +200,19 @@ pub fn on_postgres() -> bool {
     }
 }
 
+/// A port of this process, below those that the system gives to anybody: it stays free while its
+/// server is away.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    use std::sync::atomic::{AtomicU16, Ordering};
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id().wrapping_mul(61) % 20_000;
+    loop {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::SeqCst));
+        let port = u16::try_from(10_000 + (first + step) % 20_000).expect("below 65536");
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn idevid_of(
