@@ -5,8 +5,7 @@ mod enrolment;
 mod harness;
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +13,8 @@ use enrolment::{
     SERIAL, asked, asked_with, authority, boot, configuration, csr, enrol, judged_by_openssl,
     metric, new_key, support, trusted,
 };
-use harness::{GET_DATA, JSON, Rig, UNTRUSTING, XML, free_port, now};
+use harness::program::Program;
+use harness::{GET_DATA, JSON, Rig, UNTRUSTING, XML, now};
 use serde_json::{Value, json};
 use sztp_cms::{CertificationRequestBuilder, KeyType, Signer as _};
 use sztp_core::csr::{CMC_CSR, CMP_CSR, P10_CSR, algorithm_of};
@@ -317,49 +317,17 @@ fn a_profile_that_cannot_work_is_refused() {
     }
 }
 
-/// The server as a process.
-struct Program {
-    child: Child,
-    device_port: u16,
-}
-
-impl Program {
-    fn start(directory: &std::path::Path) -> Self {
-        let (device_port, admin_port) = (free_port(), free_port());
-        let database = match fs::read_to_string(directory.join("database")).as_deref() {
-            Ok("") | Err(_) => String::new(),
-            Ok(url) => format!("[database]\nurl = \"{url}\"\n"),
-        };
-        let config = format!(
-            "data_dir = \"data\"\ndevice_listen = \"127.0.0.1:{device_port}\"\n\
-             admin_listen = \"127.0.0.1:{admin_port}\"\n\
-             {database}[ldevid]\nenabled = true\n[ldevid.ca]\ncertificate = \"ca.crt\"\nkey = \"ca.key\"\n"
-        );
-        fs::write(directory.join("sztp-server.toml"), config).expect("written");
-        let child = Command::new(env!("CARGO_BIN_EXE_sztp-server"))
-            .args(["--config", "sztp-server.toml"])
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let program = Self { child, device_port };
-        let begun = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", device_port)).is_err() {
-            assert!(
-                begun.elapsed() < Duration::from_secs(30),
-                "it does not listen"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        program
-    }
-
-    fn kill_9(mut self) {
-        self.child.kill().expect("killed");
-        self.child.wait().expect("ended");
-    }
+/// The server as a process, on the database of the one in this process.
+fn process(directory: &std::path::Path) -> Program {
+    let database = match fs::read_to_string(directory.join("database")).as_deref() {
+        Ok("") | Err(_) => String::new(),
+        Ok(url) => format!("[database]\nurl = \"{url}\"\n"),
+    };
+    let tables = format!(
+        "{database}[ldevid]\nenabled = true\n\
+         [ldevid.ca]\ncertificate = \"ca.crt\"\nkey = \"ca.key\"\n"
+    );
+    Program::start_with(directory, &tables)
 }
 
 #[test]
@@ -381,7 +349,7 @@ fn the_same_request_gets_the_same_certificate_also_after_kill_9() {
     rig.write("body.json", body.to_string());
     let mut answers = Vec::new();
     for _ in 0..3 {
-        let program = Program::start(rig.directory.path());
+        let program = process(rig.directory.path());
         let output = Command::new("curl")
             .args(["--silent", "--fail", "--max-time", "30", "--cacert"])
             .arg(rig.path("data/lab/server/tls-ca.crt"))

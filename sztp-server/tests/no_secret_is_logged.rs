@@ -1,46 +1,18 @@
 //! Not even at the most talkative level: no configuration, no key, no token, no password.
 
 mod harness;
-
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+#[path = "harness/log.rs"]
+mod log;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harness::{GET_DATA, JSON, REPORT, Rig, TRUSTING, XML};
+use log::Log;
 use serde_json::json;
-use tracing_subscriber::fmt::MakeWriter;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("a lock").extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
 
 #[test]
 fn at_the_most_talkative_level() {
-    let log = Log::default();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .init();
+    let log = Log::start();
     let mut rig = Rig::start();
     let secrets = [
         "enable-secret-4711",
@@ -70,7 +42,7 @@ fn at_the_most_talkative_level() {
     let key = std::fs::read_to_string(rig.path("data/lab/owner/owner.key")).expect("the key");
     rig.stop();
 
-    let log = String::from_utf8_lossy(&log.0.lock().expect("a lock")).into_owned();
+    let log = log.text();
     assert!(log.contains("served") && log.contains("progress"), "{log}");
     let mut secrets: Vec<String> = secrets.map(str::to_owned).to_vec();
     secrets.push(token.trim().to_owned());

@@ -7,9 +7,8 @@ mod harness;
 
 use std::collections::HashSet;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use std::time::{Duration, Instant};
 use counterpart::{Counterpart, Told};
 use harness::now;
 use harness::postgres::Postgres;
+use harness::program::Program;
 use serde_json::json;
 use sztp_cms::KeyType;
 use sztp_core::lifecycle::{Event, Policy};
@@ -53,22 +53,23 @@ fn what_was_to_be_told_is_told_after_kill_9() {
         hook.url(),
         hook.address().port()
     );
-    let program = Program::start(directory.path(), &extra);
+    let program = Program::start_with(directory.path(), &extra);
     let lab = LabPki::load(&directory.path().join("data/lab")).expect("the lab");
     for n in 0..DEVICES {
         let serial = format!("KILL-{n}");
-        program.add(directory.path(), &serial);
+        let device = harness::small_device(&serial).to_string();
+        program.admin(directory.path(), &["--data-binary", &device], "devices");
         let idevid = lab
             .issue_idevid(&serial, KeyType::EcP256, now())
             .expect("an IDevID");
-        program.ask(directory.path(), &serial, &idevid);
+        ask(&program, directory.path(), &serial, &idevid);
     }
     let first = hook.wait_for(4);
     assert!(first.len() <= 4, "{first:?}");
     program.kill_9();
     is_gone.store(true, Ordering::SeqCst);
 
-    let _program = Program::start(directory.path(), &extra);
+    let _program = Program::start_with(directory.path(), &extra);
     let told = |asked: &[counterpart::Asked]| -> HashSet<String> {
         let serial = |asked: &counterpart::Asked| {
             asked.json()["data"]["serial_number"]
@@ -256,95 +257,31 @@ async fn happens(store: &Database, serial_number: &str, event: Event) {
     assert!(recorded.expect("known").is_outgoing);
 }
 
-/// The server's program.
-struct Program {
-    process: Child,
-    device_port: u16,
-    admin_port: u16,
-}
-
-impl Program {
-    fn start(directory: &Path, extra: &str) -> Self {
-        let (device_port, admin_port) = (free_port(), free_port());
-        let config = format!(
-            "data_dir = \"data\"\n\
-             device_listen = \"127.0.0.1:{device_port}\"\n\
-             admin_listen = \"127.0.0.1:{admin_port}\"\n{extra}"
-        );
-        fs::write(directory.join("sztp-server.toml"), config).expect("written");
-        let process = Command::new(env!("CARGO_BIN_EXE_sztp-server"))
-            .args(["--config", "sztp-server.toml"])
-            .env("SZTP_LOG", "error")
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the server's binary starts");
-        let mut program = Self {
-            process,
-            device_port,
-            admin_port,
-        };
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while std::net::TcpStream::connect(("127.0.0.1", admin_port)).is_err()
-            || !has_token(directory)
-        {
-            let ended = program
-                .process
-                .try_wait()
-                .expect("the process can be asked");
-            assert!(ended.is_none(), "the server ended: {ended:?}");
-            assert!(
-                Instant::now() < deadline,
-                "it does not listen after 30 seconds"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        program
-    }
-
-    fn kill_9(mut self) {
-        self.process.kill().expect("SIGKILL");
-        self.process.wait().expect("its end");
-    }
-
-    fn add(&self, directory: &Path, serial: &str) {
-        let token = fs::read_to_string(directory.join("data/admin-token")).expect("the token");
-        let url = format!("https://localhost:{}/api/v1/devices", self.admin_port);
-        let bearer = format!("Authorization: Bearer {}", token.trim());
-        let device = harness::small_device(serial).to_string();
-        curl(
-            directory,
-            &["--header", &bearer, "--data-binary", &device, &url],
-        );
-    }
-
-    /// Lets a device ask for its data.
-    fn ask(&self, directory: &Path, serial: &str, idevid: &sztp_server::lab::Identity) {
-        let (crt, key) = (format!("{serial}.crt"), format!("{serial}.key"));
-        fs::write(directory.join(&crt), idevid.certificate.to_pem()).expect("written");
-        let pem = idevid.key.to_pkcs8_pem().expect("PEM");
-        fs::write(directory.join(&key), pem.as_bytes()).expect("written");
-        let url = format!(
-            "https://localhost:{}/restconf/operations/{}",
-            self.device_port,
-            harness::GET_DATA
-        );
-        let kind = format!("Content-Type: {}", harness::JSON);
-        let input = json!({"ietf-sztp-bootstrap-server:input": {}}).to_string();
-        let arguments = [
-            "--cert",
-            &crt,
-            "--key",
-            &key,
-            "--header",
-            &kind,
-            "--data-binary",
-            &input,
-            &url,
-        ];
-        curl(directory, &arguments);
-    }
+/// Lets a device ask for its data.
+fn ask(program: &Program, directory: &Path, serial: &str, idevid: &sztp_server::lab::Identity) {
+    let (crt, key) = (format!("{serial}.crt"), format!("{serial}.key"));
+    fs::write(directory.join(&crt), idevid.certificate.to_pem()).expect("written");
+    let pem = idevid.key.to_pkcs8_pem().expect("PEM");
+    fs::write(directory.join(&key), pem.as_bytes()).expect("written");
+    let url = format!(
+        "https://localhost:{}/restconf/operations/{}",
+        program.device_port,
+        harness::GET_DATA
+    );
+    let kind = format!("Content-Type: {}", harness::JSON);
+    let input = json!({"ietf-sztp-bootstrap-server:input": {}}).to_string();
+    let arguments = [
+        "--cert",
+        &crt,
+        "--key",
+        &key,
+        "--header",
+        &kind,
+        "--data-binary",
+        &input,
+        &url,
+    ];
+    curl(directory, &arguments);
 }
 
 fn curl(directory: &Path, arguments: &[&str]) {
@@ -364,21 +301,4 @@ fn curl(directory: &Path, arguments: &[&str]) {
         .expect("this test needs the program curl");
     let body = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{arguments:?}: {body}");
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Whole, and not only made.
-fn has_token(directory: &Path) -> bool {
-    fs::read(directory.join("data/admin-token")).is_ok_and(|token| token.ends_with(b"\n"))
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }

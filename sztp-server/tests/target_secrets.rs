@@ -4,54 +4,27 @@
 #[path = "harness/counterpart.rs"]
 mod counterpart;
 mod harness;
+#[path = "harness/log.rs"]
+mod log;
 
 use std::fs;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use counterpart::{Counterpart, Told};
 use harness::{GET_DATA, JSON, REPORT, Rig, TRUSTING, report, small_device};
+use log::Log;
 use serde_json::json;
 use sztp_server::config::{
     NetboxTarget, NsoDeviceType, NsoTarget, TargetConfig, WebhookConfig, WebhookTarget,
 };
-use tracing_subscriber::fmt::MakeWriter;
 
 const SERIAL: &str = "SECRET-1";
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("a lock").extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[test]
 fn what_opens_other_systems_is_shown_to_nobody() {
-    let log = Log::default();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(log.clone())
-        .init();
+    let log = Log::start();
     let made = tempfile::tempdir().expect("a directory");
     let echo = Counterpart::start(|asked| Told {
         body: format!("{} {:?}", asked.path, asked.headers),
@@ -169,7 +142,7 @@ fn what_opens_other_systems_is_shown_to_nobody() {
     rig.stop();
     assert!(shown.contains("answered 400"), "{shown}");
 
-    let log = String::from_utf8_lossy(&log.0.lock().expect("a lock")).into_owned();
+    let log = log.text();
     assert!(log.contains("not delivered"), "{log}");
     let mut secrets = secrets.map(str::to_owned).to_vec();
     secrets.push(STANDARD.encode(format!("sztp:{}", secrets[0])));

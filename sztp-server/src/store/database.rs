@@ -197,26 +197,12 @@ impl Store for Database {
     fn history(&self, serial_number: &str, page: Page) -> StoreFuture<'_, Listed<HistoryEntry>> {
         let serial_number = serial_number.to_owned();
         self.read(move |connection| {
-            let after: i64 = page
-                .after
-                .as_deref()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0);
+            let after = cursor(&page).unwrap_or(0);
             let items = connection.query_all(
                 "SELECT id, time, peer, event, progress_type, message, state FROM history
                  WHERE serial_number = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
                 params![serial_number, after, limit_and_one(page.limit)],
-                |row| {
-                    Ok(HistoryEntry {
-                        id: row.get(0)?,
-                        time: UnixTime::from_secs(row.get(1)?),
-                        peer: row.get(2)?,
-                        event: row.get(3)?,
-                        progress_type: row.get(4)?,
-                        message: row.get(5)?,
-                        state: row.get(6)?,
-                    })
-                },
+                history_entry,
             )?;
             Ok(listed(items, page.limit, |entry| entry.id.to_string()))
         })
@@ -349,6 +335,24 @@ fn read_image(row: &Row<'_>) -> Result<Image, StoreError> {
 }
 
 /// One more than wanted tells whether there is a next page.
+/// A line of a history: `id, time, peer, event, progress_type, message, state`.
+fn history_entry(row: &Row<'_>) -> Result<HistoryEntry, StoreError> {
+    Ok(HistoryEntry {
+        id: row.get(0)?,
+        time: UnixTime::from_secs(row.get(1)?),
+        peer: row.get(2)?,
+        event: row.get(3)?,
+        progress_type: row.get(4)?,
+        message: row.get(5)?,
+        state: row.get(6)?,
+    })
+}
+
+/// Where the page before ended, in a list by numbers.
+fn cursor(page: &Page) -> Option<i64> {
+    page.after.as_deref()?.parse().ok()
+}
+
 fn limit_and_one(limit: u32) -> i64 {
     i64::from(limit.clamp(1, Page::MAX_LIMIT)) + 1
 }

@@ -17,15 +17,23 @@ pub struct Program {
 }
 
 impl Program {
+    /// On this database, or SQLite, for devices that report as fast as they can.
     pub fn start(directory: &Path, database: Option<&str>) -> Self {
-        let (device_port, admin_port) = (free_port(), free_port());
         let database =
             database.map_or_else(String::new, |url| format!("[database]\nurl = \"{url}\"\n"));
+        Self::start_with(
+            directory,
+            &format!("[limits]\nreports_per_minute = 0\n{database}"),
+        )
+    }
+
+    /// With these tables in its configuration.
+    pub fn start_with(directory: &Path, tables: &str) -> Self {
+        let (device_port, admin_port) = (free_port(), free_port());
         let config = format!(
             "data_dir = \"data\"\n\
              device_listen = \"127.0.0.1:{device_port}\"\n\
-             admin_listen = \"127.0.0.1:{admin_port}\"\n\
-             [limits]\nreports_per_minute = 0\n{database}"
+             admin_listen = \"127.0.0.1:{admin_port}\"\n{tables}"
         );
         fs::write(directory.join("sztp-server.toml"), config).expect("written");
         let process = Command::new(PROGRAM.expect("the tests of sztp-server have it"))
@@ -43,7 +51,7 @@ impl Program {
         };
         let deadline = Instant::now() + Duration::from_secs(30);
         while std::net::TcpStream::connect(("127.0.0.1", admin_port)).is_err()
-            || !directory.join("data/admin-token").exists()
+            || !has_token(directory)
         {
             let ended = program
                 .process
@@ -143,6 +151,11 @@ impl Drop for Program {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Whole, and not only made.
+fn has_token(directory: &Path) -> bool {
+    fs::read(directory.join("data/admin-token")).is_ok_and(|token| token.ends_with(b"\n"))
 }
 
 /// None where tests of other packages use this.

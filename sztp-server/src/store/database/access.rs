@@ -2,11 +2,10 @@
 
 use sztp_cms::UnixTime;
 
-use super::{Database, limit_and_one, listed};
+use super::{Database, cursor, history_entry, limit_and_one, listed};
 use crate::StoreError;
 use crate::model::{
-    AuditEntry, AuditFilter, AuditRecord, DeviceEvent, EventFilter, HistoryEntry, Listed, Page,
-    Role, Token,
+    AuditEntry, AuditFilter, AuditRecord, DeviceEvent, EventFilter, Listed, Page, Role, Token,
 };
 use crate::store::connection::{Connection, Row, params};
 use crate::store::{AccessStore, Commits, StoreFuture};
@@ -55,11 +54,7 @@ impl AccessStore for Database {
 
     fn audit(&self, filter: AuditFilter, page: Page) -> StoreFuture<'_, Listed<AuditEntry>> {
         self.read(move |connection| {
-            let before: i64 = page
-                .after
-                .as_deref()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(i64::MAX);
+            let before = cursor(&page).unwrap_or(i64::MAX);
             let items = connection.query_all("SELECT id, time, actor, role, proved_by, address, request_id, action, object, detail,
                     outcome
                  FROM audit
@@ -116,15 +111,7 @@ impl AccessStore for Database {
                 |row| {
                     Ok(DeviceEvent {
                         serial_number: row.get(7)?,
-                        entry: HistoryEntry {
-                            id: row.get(0)?,
-                            time: UnixTime::from_secs(row.get(1)?),
-                            peer: row.get(2)?,
-                            event: row.get(3)?,
-                            progress_type: row.get(4)?,
-                            message: row.get(5)?,
-                            state: row.get(6)?,
-                        },
+                        entry: history_entry(row)?,
                     })
                 },
             )?;

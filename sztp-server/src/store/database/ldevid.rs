@@ -2,7 +2,7 @@
 
 use sztp_cms::UnixTime;
 
-use super::{Database, limit_and_one, listed};
+use super::{Database, cursor, limit_and_one, listed};
 use crate::StoreError;
 use crate::model::{Ldevid, LdevidFilter, Listed, Page};
 use crate::store::connection::{Connection, Row, params};
@@ -45,11 +45,7 @@ impl LdevidStore for Database {
 
     fn ldevids(&self, filter: LdevidFilter, page: Page) -> StoreFuture<'_, Listed<Ldevid>> {
         self.read(move |connection| {
-            let after: i64 = page
-                .after
-                .as_deref()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0);
+            let after = cursor(&page).unwrap_or(0);
             let items = connection.query_all(
                 "SELECT id, serial_number, csr_sha256, issuer, profile, subject,
                     certificate_serial, not_after, created_at, chain

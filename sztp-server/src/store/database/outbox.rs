@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sztp_cms::UnixTime;
 use sztp_core::lifecycle::{State, Status};
 
-use super::{Database, limit_and_one, listed};
+use super::{Database, cursor, limit_and_one, listed};
 use crate::StoreError;
 use crate::model::{
     Contact, Delivery, DeliveryCount, DeliveryFilter, DeliveryKind, DeliveryState, HistoryEntry,
@@ -58,11 +58,7 @@ impl OutboxStore for Database {
 
     fn deliveries(&self, filter: DeliveryFilter, page: Page) -> StoreFuture<'_, Listed<Delivery>> {
         self.read(move |connection| {
-            let after: i64 = page
-                .after
-                .as_deref()
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(0);
+            let after = cursor(&page).unwrap_or(0);
             let items = connection.query_all(
                 "SELECT id, kind, target, serial_number, event, idempotency_key, state, attempts,
                     created_at, due_at, leased_until, error
