@@ -30,6 +30,8 @@ use sztp_cms::{
 };
 use thiserror::Error;
 
+use crate::host_name::is_host_name;
+
 /// A certificate and its private key.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -335,19 +337,6 @@ const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.2
 const REGISTRAR_USAGES: &[u8] = &[
     0x30, 0x14, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 2, 6, 8, 0x2b, 6, 1, 5, 5, 7, 3, 0x1c,
 ];
-
-/// RFC 1123 §2.1.
-fn is_host_name(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    name.len() <= 253 && name.split('.').all(label)
-}
 
 fn check_serial_number(serial_number: &str) -> Result<(), LabError> {
     let length = serial_number.chars().count();

@@ -31,6 +31,7 @@ mod device_api;
 mod dialect;
 mod error;
 mod est;
+mod host_name;
 pub mod lab;
 mod listener;
 pub mod masa;

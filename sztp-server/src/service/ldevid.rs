@@ -24,6 +24,7 @@ use super::images::hex;
 use super::templates::{self, Compiled};
 use super::{DeviceIdentity, Service, now};
 use crate::config::LdevidConfig;
+use crate::host_name::is_host_name;
 use crate::materials::Materials;
 use crate::metrics::AskedResult;
 use crate::model::{
@@ -302,7 +303,7 @@ fn dns_names(
             .render(&context, MAX_NAME)
             .map_err(|error| problem(error.to_string()))?;
         let name = String::from_utf8_lossy(&name).trim().to_ascii_lowercase();
-        if request::is_host_name(&name) {
+        if is_host_name(&name) {
             Ok(name)
         } else {
             Err(problem(format!("{name:?} is no host name")))
