@@ -56,8 +56,12 @@ fn wanted(request: &CsrRequest) -> Reply {
 
 /// A server that wants these requests one after the other before it gives its data.
 fn wanting(requests: Vec<CsrRequest>) -> Server {
+    wanting_at(HOST, requests)
+}
+
+fn wanting_at(host: &'static str, requests: Vec<CsrRequest>) -> Server {
     let mut requests = requests.into_iter();
-    Server::new(HOST, move |_| match requests.next() {
+    Server::new(host, move |_| match requests.next() {
         Some(request) => wanted(&request),
         None => Reply::Data(unsigned(
             &ConveyedInfo::Onboarding(onboarding()),
@@ -283,6 +287,25 @@ fn the_key_of_a_failed_attempt_is_deleted_by_this_process_or_the_next() {
     let mut pair = Pair::new([Server::new(HOST, |_| Reply::status(500))]);
     pair.drive(&mut Device::restore(able(trusting(HOST)), state));
     assert_eq!(pair.effects(), ["discard key"]);
+}
+
+#[test]
+fn another_server_gets_another_key_also_after_a_restart() {
+    // LEDGER: 9646-2.3-05, 9646-4.1.3-01
+    let state = killed_while_making_a_key(&mut Pair::new([wanting(vec![request()])]));
+    let mut pair = Pair::new([wanting(vec![request()])]);
+    pair.csrs = vec![b"csr".to_vec()];
+    bootstrapped(&pair.drive(&mut Device::restore(able(trusting(HOST)), state.clone())));
+    assert_eq!(
+        pair.effects()[..1],
+        ["csr with a new key"],
+        "the same server"
+    );
+
+    let mut pair = Pair::new([wanting_at("other.example", vec![request()])]);
+    pair.csrs = vec![b"csr".to_vec()];
+    bootstrapped(&pair.drive(&mut Device::restore(able(trusting("other.example")), state)));
+    assert_eq!(pair.effects()[..2], ["discard key", "csr with a new key"]);
 }
 
 #[test]

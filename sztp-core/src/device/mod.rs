@@ -67,6 +67,8 @@ pub struct Device {
     /// Whether it was made before the process ended or the device rebooted, and no server of this
     /// round has asked for one: it may be what data that come now are meant for.
     key_kept: bool,
+    /// Who asked for it.
+    key_server: Option<String>,
     /// Rounds without success.
     failed_rounds: u32,
     /// The longest that a server of this round asked to be left alone.
@@ -156,6 +158,7 @@ impl Device {
             changed: false,
             key_made: false,
             key_kept: false,
+            key_server: None,
             failed_rounds: 0,
             retry_after: None,
             plan: VecDeque::new(),

@@ -34,6 +34,8 @@ pub struct SavedState {
     changed: bool,
     /// Whether there is a key whose certificate has not come.
     key_made: bool,
+    /// Who asked for it.
+    key_server: Option<String>,
     stage: SavedStage,
 }
 
@@ -129,6 +131,7 @@ impl Device {
         device.failed_rounds = state.failed_rounds;
         device.changed = state.changed;
         device.key_made = state.key_made;
+        device.key_server = state.key_server;
         device.start_round();
         match state.stage {
             SavedStage::Searching => {}
@@ -194,6 +197,7 @@ impl Device {
             failed_rounds: self.failed_rounds,
             changed: self.changed && self.stage != Stage::Bootstrapped,
             key_made: self.key_made && self.stage != Stage::Bootstrapped,
+            key_server: self.key_server.clone().filter(|_| self.key_made),
             stage,
         }
     }

@@ -43,8 +43,10 @@ impl Device {
             return true;
         }
         // The key of the request before is of no use any more (RFC 9646 §2.3), unless that request
-        // is the one that this process or this boot goes on with.
-        let goes_on = self.key_kept && request.algorithm_identifier.is_some();
+        // is the one that this process or this boot goes on with, and the same server asks.
+        let goes_on = self.key_kept
+            && request.algorithm_identifier.is_some()
+            && self.key_server == self.asking_server();
         let useless = self.key_made && !goes_on;
         self.plan_first([
             useless.then_some(Step::DiscardKey),
@@ -56,10 +58,16 @@ impl Device {
     pub(super) fn make_csr(&mut self, request: CsrRequest) -> Option<Output> {
         self.key_made = request.algorithm_identifier.is_some();
         self.key_kept = false;
+        self.key_server = self.asking_server();
         let awaiting = Awaiting::Csr {
             format: request.format.clone(),
         };
         self.wait_for(awaiting, Output::MakeCsr(request))
+    }
+
+    fn asking_server(&self) -> Option<String> {
+        let contact = self.contact.as_ref()?;
+        contact.origin.server().map(ToString::to_string)
     }
 
     pub(super) fn take_csr(&mut self, format: &str, input: Input) {
